@@ -1,0 +1,27 @@
+"""Frames of our own: what the turn engine says to the services beyond Pipecat's vocabulary."""
+
+from dataclasses import dataclass
+
+from pipecat.frames.frames import ControlFrame, SystemFrame
+
+
+@dataclass
+class FinalizeTranscriptFrame(SystemFrame):
+    """Ask the ASR service for a final transcript of everything heard so far.
+
+    Travels upstream from the turn-taking processor. The service answers with exactly one
+    ``TranscriptionFrame`` whose ``finalized`` is True, empty text included, and goes on listening:
+    audio after this frame belongs to the next utterance.
+    """
+
+
+@dataclass
+class ReplyStartFrame(ControlFrame):
+    """Everything behind this frame answers ``turn`` as it was understood at ``revision``.
+
+    Sent ahead of the LLM context and kept in order by the LLM and TTS services, so that the reply
+    gate knows what the audio that follows belongs to.
+    """
+
+    turn: int = 0
+    revision: int = 0
