@@ -1,0 +1,81 @@
+"""What a pipeline's ``[vad]`` and ``[turns]`` tables may say; every time is in ms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ms = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class VadSettings(BaseModel):
+    """``[vad]``: when a sound counts as voice (Silero, 32 ms windows)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: Probability = 0.5
+    """Probability at which a window counts as voice."""
+    release_threshold: Probability = 0.35
+    """Probability below which voice has fallen silent; lower than ``threshold`` so that one
+    doubtful window does not end a word."""
+    start_ms: Ms = 64
+    """Voice must last this long before it is voice: shorter sounds are clicks."""
+    stop_ms: Ms = 64
+    """Silence must last this long before the voice has stopped; the turn machine waits on."""
+    preroll_ms: Ms = 600
+    """Audio before the onset that recognition is given: first words are never cut."""
+
+
+class TurnSettings(BaseModel):
+    """``[turns]``: how long to wait for a speaker, and when to yield to one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Deciding that the user has finished.
+    floor_ms: Ms = 130
+    """Silence that is always waited, however complete words and sound are."""
+    ceiling_ms: Ms = 1200
+    """Silence after which the turn is over, whatever the evidence."""
+    no_words_ms: Ms = 700
+    """Silence waited at most when recognition has heard no words and only sound can tell."""
+    words_weight: Probability = 0.8
+    """Weight of the words against the sound, in log-odds."""
+    sound_model: bool = True
+    """Ask Smart Turn. It was trained on people; synthetic voices are noise to it."""
+    sound_asks_ms: tuple[float, ...] = (32, 250, 500, 800)
+    """Silences at which the sound is asked, again as silence grows."""
+    finalize_ms: Ms = 100
+    """Silence after which the final transcript is asked for when the words look complete;
+    otherwise when the turn is decided."""
+    final_wait_ms: Ms = 250
+    """How long a decided turn waits for that final transcript before it takes the partial."""
+    max_turn_ms: Ms = 60_000
+    """A turn is decided after this long even if the voice never stops."""
+
+    # Starting the answer on a guess.
+    speculate: bool = True
+    speculate_silence_ms: Ms = 90
+    """Silence at which an answer is started on what was heard so far."""
+    speculate_stable_ms: Ms = 180
+    """Words unchanged for this long, and looking complete, start an answer before any silence."""
+    speculate_min_p: Probability = 0.6
+    """How complete words must look for that."""
+    speculations_max: Annotated[int, Field(ge=0)] = 4
+    """Answers started per turn at most; the decision itself may always start one."""
+
+    # Yielding to the user.
+    barge_in: bool = True
+    duck_db: Annotated[float, Field(le=0)] = -18.0
+    """Level of the agent's voice while it is not yet known what the user wants."""
+    stop_voice_ms: Ms = 450
+    """Voice over the agent's this long is an interruption, unless its words are a backchannel."""
+    stop_words: Annotated[int, Field(ge=1)] = 2
+    """Words, not backchannels and not the agent's own, that make an interruption."""
+    resume_ms: Ms = 250
+    """Silence after a backchannel or a noise until the agent speaks up again."""
+
+    # Never leaving anyone waiting.
+    answer_timeout_ms: Ms = 8000
+    """No sound of an answer for this long: it is asked for once more, then apologised for."""
