@@ -1,0 +1,285 @@
+"""What a pipeline's TOML may say, and how the file, the environment and the flags become one.
+
+A key set in ``pipelines/*.toml`` is overridden by the environment
+(``VOICE_AGENT__LLM__TEMPERATURE=0.2``) and that by a flag (``--set llm.temperature=0.2``). Values
+of both are TOML; what is not valid TOML is taken as a string, so that addresses need no quotes.
+Every mistake is found before anything is loaded and named by where it stands, its key, and what
+is allowed there. Importing this module is cheap; validating an engine's section imports the engine.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
+from voice_agent.paths import models_dir, pipelines_dir, shown
+
+if TYPE_CHECKING:
+    from voice_agent.engines import EngineSettings, Stage
+
+ENVIRONMENT_PREFIX = "VOICE_AGENT__"
+STAGES: tuple[Stage, ...] = ("asr", "llm", "tts")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VadSettings(_Section):
+    """``[vad]``: when sound counts as speech."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Speech probability (Silero) from which a window of 32 ms counts as speech."""
+
+
+class TurnSettings(_Section):
+    """``[turns]``: when the user has finished, and what interrupts the agent."""
+
+
+class SessionSettings(_Section):
+    """``[sessions]``: how many conversations at once, and when one is over."""
+
+    max: int = Field(default=8, ge=1)
+    """Conversations at once; further callers are told that all lines are busy."""
+    idle_timeout_s: float = Field(default=300.0, gt=0)
+    """A conversation ends after this much silence of both sides, seconds."""
+    resume_s: float = Field(default=120.0, ge=0)
+    """How long a conversation whose connection was lost can be taken up again, seconds."""
+
+
+class ServerSettings(_Section):
+    """``[server]``: where the page and the calls are served."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=7860, ge=0, le=65535)
+    """0 takes any free port."""
+    ice_servers: tuple[str, ...] = ()
+    """STUN or TURN addresses; none is asked by default: without them a call on this machine or
+    this network connects at once."""
+    allowed_origins: tuple[str, ...] = ()
+    """Pages of other origins (``https://shop.example``) that may start calls here."""
+
+
+class PipelineFile(_Section):
+    """The keys of a pipeline's TOML."""
+
+    description: str = ""
+    agent: str
+    """The agent's TOML, looked up beside the pipeline's file, then among the shipped ones."""
+    greeting: bool = True
+    """The agent speaks first."""
+    asr: dict[str, Any]
+    llm: dict[str, Any]
+    tts: dict[str, Any]
+    vad: VadSettings = VadSettings()
+    turns: TurnSettings = TurnSettings()
+    sessions: SessionSettings = SessionSettings()
+    server: ServerSettings = ServerSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """The engine of one stage and its validated settings."""
+
+    engine: str
+    settings: EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A validated pipeline: what a conversation is built from."""
+
+    name: str
+    """The file's name without ``.toml``."""
+    file: Path
+    description: str
+    agent: Path
+    greeting: bool
+    asr: EngineChoice
+    llm: EngineChoice
+    tts: EngineChoice
+    vad: VadSettings
+    turns: TurnSettings
+    sessions: SessionSettings
+    server: ServerSettings
+    search_path: tuple[Path, ...]
+    """Where relative paths are looked up; goes into ``EngineContext``."""
+
+
+def shipped_pipelines() -> dict[str, Path]:
+    """Return the shipped pipelines by name."""
+    return {path.stem: path for path in sorted(pipelines_dir().glob("*.toml"))}
+
+
+def find_pipeline(name_or_path: str) -> Path:
+    """Return the file of a shipped pipeline's name, or of a path to a TOML of one's own.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    shipped = shipped_pipelines()
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    hint = did_you_mean(name_or_path, shipped)
+    raise ConfigError(
+        [
+            Problem(
+                "--pipeline",
+                name_or_path,
+                f"no such pipeline{hint}; there are: {', '.join(shipped)}, or give a path to a "
+                "TOML file of your own",
+            )
+        ]
+    )
+
+
+def load_pipeline(
+    name_or_path: str, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Pipeline:
+    """Read, override and validate a pipeline.
+
+    Args:
+        name_or_path: A shipped pipeline's name, or a path.
+        overrides: ``section.key=value`` strings; later ones win.
+        environ: The environment; its ``VOICE_AGENT__*`` entries override the file.
+
+    Raises:
+        ConfigError: With every problem found, each by its place and key.
+    """
+    file = find_pipeline(name_or_path)
+    tables = _Tables(file)
+    for variable, text in sorted((environ or {}).items()):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            keys = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            tables.override(keys, _value(text), source=variable)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(
+                [Problem(f"--set {override}", "", "should be key=value, as in llm.temperature=0.2")]
+            )
+        tables.override(key.split("."), _value(text), source=f"--set {override}")
+    return tables.pipeline()
+
+
+class _Tables:
+    """A pipeline's tables while overrides are laid over them; remembers where each key was set."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._sources: dict[tuple[str, ...], str] = {}
+        try:
+            self._root = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError([Problem(shown(file), "", f"cannot be read: {error}")]) from error
+
+    def override(self, keys: Sequence[str], value: object, source: str) -> None:
+        table: dict[str, Any] = self._root
+        for depth, key in enumerate(keys[:-1]):
+            inner = table.setdefault(key, {})
+            if not isinstance(inner, dict):
+                where = ".".join(keys[: depth + 1])
+                raise ConfigError([Problem(source, where, "is a value, not a section")])
+            table = inner
+        if keys[-1] == "engine" and table.get("engine") != value:
+            # The file's other keys were meant for the engine that is being replaced.
+            for key in [k for k in table if (*keys[:-1], k) not in self._sources]:
+                del table[key]
+        table[keys[-1]] = value
+        self._sources[tuple(keys)] = source
+
+    def pipeline(self) -> Pipeline:
+        problems: list[Problem] = []
+        parsed: PipelineFile | None = None
+        try:
+            parsed = PipelineFile.model_validate(self._root)
+        except ValidationError as error:
+            problems += problems_of(error, PipelineFile, (), self._place)
+        asr, llm, tts = (self._choice(stage, problems) for stage in STAGES)
+        folders = (self._file.resolve().parent, pipelines_dir(), models_dir(), Path.cwd())
+        search_path = tuple(dict.fromkeys(folders))
+        agent = self._agent(search_path, problems)
+        if problems or not (parsed and asr and llm and tts and agent):
+            raise ConfigError(problems)
+        return Pipeline(
+            name=self._file.stem,
+            file=self._file,
+            description=parsed.description,
+            agent=agent,
+            greeting=parsed.greeting,
+            asr=asr,
+            llm=llm,
+            tts=tts,
+            vad=parsed.vad,
+            turns=parsed.turns,
+            sessions=parsed.sessions,
+            server=parsed.server,
+            search_path=search_path,
+        )
+
+    def _place(self, keys: tuple[str, ...]) -> str:
+        """Return who set ``keys``: the flag, the variable, or else the file."""
+        for depth in range(len(keys), 0, -1):
+            if keys[:depth] in self._sources:
+                return self._sources[keys[:depth]]
+        return shown(self._file)
+
+    def _choice(self, stage: Stage, problems: list[Problem]) -> EngineChoice | None:
+        from voice_agent.engines import EngineError, engine_class, engine_names
+
+        table = self._root.get(stage)
+        if not isinstance(table, dict):
+            return None  # PipelineFile has said so
+        name = table.get("engine")
+        key = f"{stage}.engine"
+        names = engine_names(stage)
+        if not isinstance(name, str) or name not in names:
+            if name is None:
+                what = "missing"
+            else:
+                what = f"no {stage} engine is called {name!r}{did_you_mean(str(name), names)}"
+            allowed = f"; should be one of: {', '.join(names)}"
+            problems.append(Problem(self._place((stage, "engine")), key, what + allowed))
+            return None
+        try:
+            settings_class = engine_class(stage, name).Settings
+        except EngineError as error:
+            problems.append(Problem(self._place((stage, "engine")), key, str(error)))
+            return None
+        section = {k: v for k, v in table.items() if k != "engine"}
+        try:
+            return EngineChoice(name, settings_class.model_validate(section))
+        except ValidationError as error:
+            problems += problems_of(error, settings_class, (stage,), self._place)
+            return None
+
+    def _agent(self, search_path: Sequence[Path], problems: list[Problem]) -> Path | None:
+        name = self._root.get("agent")
+        if not isinstance(name, str):
+            return None
+        path = Path(name).expanduser()
+        places = [path] if path.is_absolute() else [folder / path for folder in search_path]
+        for place in places:
+            if place.is_file():
+                return place
+        looked = ", ".join(shown(place) for place in places)
+        problems.append(
+            Problem(self._place(("agent",)), "agent", f"no file {name!r} (looked at {looked})")
+        )
+        return None
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,35 @@
+"""Where the data we ship lives: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped(in_wheel: str, in_checkout: str) -> Path:
+    inside = _PACKAGE / in_wheel
+    return inside if inside.is_dir() else _PACKAGE.parent / in_checkout
+
+
+def pipelines_dir() -> Path:
+    """Return the folder of the shipped pipelines (``*.toml``) and their agents."""
+    return _shipped("pipelines", "pipelines")
+
+
+def models_dir() -> Path:
+    """Return the folder with one folder per model."""
+    return _shipped("models", "models")
+
+
+def web_dir() -> Path:
+    """Return the folder of the built page, ``index.html`` at its root."""
+    return _shipped("web", "web/dist")
+
+
+def shown(path: Path) -> str:
+    """Return ``path`` as a person would type it: relative when it lies under the current folder."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
