@@ -1,0 +1,214 @@
+"""What time alone asks of the turn machine: guess, finalize, decide, judge, give up waiting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voice_agent.turns.barge_in import Meaning, meaning, same_words, words_of
+from voice_agent.turns.endpoint import required_silence_ms
+from voice_agent.turns.events import (
+    Action,
+    Apologise,
+    AskSound,
+    Drop,
+    Finalize,
+    NoTurn,
+    Release,
+    Resume,
+    Speculate,
+    Stop,
+    Tag,
+    Unduck,
+)
+from voice_agent.turns.state import Agent, State, Step, User, close, owe
+
+_INCOMPLETE = 0.3
+_LATE_GUESS_MS = 400.0
+"""Incomplete words start an answer only this long before the silence would end the turn."""
+
+
+def advance(s: State, now: float) -> Step:
+    """Do what the time that has passed asks for."""
+    actions: list[Action] = []
+    if s.agent is Agent.OWING and now >= s.answer_since + s.settings.answer_timeout_ms:
+        assert s.answer is not None
+        s, more = failed(s, s.answer, now)
+        actions.extend(more)
+    if s.user is User.QUIET:
+        return s, tuple(actions)
+    if s.agent is Agent.DUCKED:
+        s, more = _judge_overlap(s, now)
+        actions.extend(more)
+    if s.agent in (Agent.IDLE, Agent.STOPPED):
+        for act in (_ask_sound, _guess, _finalize, _decide):
+            s, more = act(s, now)
+            actions.extend(more)
+            if s.user is User.QUIET:
+                break
+    return s, tuple(actions)
+
+
+def _judge_overlap(s: State, now: float) -> Step:
+    voice_ms = (now if s.user is User.SPEAKING else s.quiet_at) - s.voice_at
+    silent_ms = 0.0 if s.user is User.SPEAKING else now - s.quiet_at
+    means = meaning(words_of(s.text), voice_ms, silent_ms, s.echo, s.settings)
+    if means is Meaning.INTERRUPTION:
+        assert s.answer is not None
+        return replace(s, agent=Agent.STOPPED), (Stop(s.answer),)
+    if means is Meaning.BACKCHANNEL and s.user is not User.SPEAKING:
+        said = s.text
+        owed = s.finals_owed + (0 if s.final_asked else 1)
+        quiet = replace(close(s), agent=Agent.SPEAKING, finals_owed=owed, discard_finals=owed)
+        return quiet, (Unduck(said), *(() if s.final_asked else (Finalize(),)))
+    return s, ()
+
+
+def _ask_sound(s: State, now: float) -> Step:
+    asks = s.settings.sound_asks_ms
+    if (
+        s.user is not User.PAUSING
+        or not s.settings.sound_model
+        or s.sounds_asked >= len(asks)
+        or (s.words_p is not None and s.words_p < _INCOMPLETE)
+        or now < s.quiet_at + asks[s.sounds_asked]
+    ):
+        return s, ()
+    asked = sum(now >= s.quiet_at + ask for ask in asks)
+    return replace(s, sounds_asked=asked), (AskSound(s.quiet_at),)
+
+
+def _guess_at(s: State) -> float | None:
+    """When an answer may be started on what was heard so far; None: not on this."""
+    if (
+        not s.settings.speculate
+        or not s.text
+        or s.guess is not None
+        or s.guesses >= s.settings.speculations_max
+        or s.user is User.CLOSING
+    ):
+        return None
+    if s.user is User.SPEAKING:
+        if s.words_p is None or s.words_p < s.settings.speculate_min_p:
+            return None
+        return s.words_at + s.settings.speculate_stable_ms
+    silence = s.settings.speculate_silence_ms
+    if s.words_p is not None and s.words_p < _INCOMPLETE:
+        needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
+        silence = max(silence, needed - _LATE_GUESS_MS)
+    return s.quiet_at + silence
+
+
+def _guess(s: State, now: float) -> Step:
+    at = _guess_at(s)
+    if at is None or now < at:
+        return s, ()
+    tag = Tag(s.turn + 1, s.revision + 1)
+    s = replace(s, revision=tag.revision, guess=tag, guess_text=s.text, guesses=s.guesses + 1)
+    return s, (Speculate(tag, s.guess_text),)
+
+
+def _finalize_at(s: State) -> float | None:
+    if s.user is not User.PAUSING or s.final_asked:
+        return None
+    needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
+    complete = s.words_p is None or s.words_p >= 0.5
+    return s.quiet_at + (min(s.settings.finalize_ms, needed) if complete else needed)
+
+
+def _finalize(s: State, now: float) -> Step:
+    at = _finalize_at(s)
+    if at is None or now < at:
+        return s, ()
+    return replace(s, final_asked=True, finals_owed=s.finals_owed + 1), (Finalize(),)
+
+
+def _decide(s: State, now: float) -> Step:
+    actions: list[Action] = []
+    if s.user is User.SPEAKING and now >= s.opened_at + s.settings.max_turn_ms:
+        s = replace(s, user=User.CLOSING, closing_at=now, quiet_at=now, final_asked=True)
+        s = replace(s, finals_owed=s.finals_owed + 1)
+        actions.append(Finalize())
+    if s.user is User.PAUSING:
+        needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
+        if now >= s.quiet_at + needed:
+            s = replace(s, user=User.CLOSING, closing_at=now)
+    if s.user is not User.CLOSING:
+        return s, tuple(actions)
+    if s.finals_owed and now < s.closing_at + s.settings.final_wait_ms:
+        return s, tuple(actions)
+    s, decided = _decided(s, now)
+    return s, (*actions, *decided)
+
+
+def _decided(s: State, now: float) -> Step:
+    text = s.text
+    if not text:
+        interrupted = s.answer if s.agent is Agent.STOPPED else None
+        dropped = (Drop(s.guess),) if s.guess is not None else ()
+        s = close(s)
+        if interrupted is None:
+            return s, (*dropped, NoTurn())
+        return replace(s, agent=Agent.SPEAKING), (*dropped, Resume(interrupted))
+    actions: list[Action] = []
+    tag = s.guess
+    if tag is None or not same_words(s.guess_text, text):
+        if tag is not None:
+            actions.append(Drop(tag))
+        tag = Tag(s.turn + 1, s.revision + 1)
+        actions.append(Speculate(tag, text))
+    actions.append(Release(tag, text, s.quiet_at))
+    s = replace(
+        close(s),
+        turn=s.turn + 1,
+        revision=max(s.revision, tag.revision),
+        answer_bound=False,
+        answer_tries=0,
+        answer_final_owed=s.finals_owed > 0,
+    )
+    return owe(s, tag, text, now), tuple(actions)
+
+
+def wake_at(s: State, now: float) -> float | None:
+    """Return when ``step`` must be called with ``Tick`` if nothing else happens; None: never.
+
+    What is due by ``now`` has been done by the step that led here, so only later times count.
+    """
+    times: list[float | None] = []
+    if s.agent is Agent.OWING:
+        times.append(s.answer_since + s.settings.answer_timeout_ms)
+    if s.user is User.SPEAKING:
+        times.append(s.opened_at + s.settings.max_turn_ms)
+    if s.agent is Agent.DUCKED:
+        if s.user is User.SPEAKING:
+            times.append(s.voice_at + s.settings.stop_voice_ms)
+        elif s.user is not User.QUIET:
+            times.append(s.quiet_at + s.settings.resume_ms)
+    elif s.user is not User.QUIET and s.agent in (Agent.IDLE, Agent.STOPPED):
+        times += [_guess_at(s), _finalize_at(s)]
+        if s.user is User.PAUSING:
+            if s.settings.sound_model:
+                asks = s.settings.sound_asks_ms[s.sounds_asked :]
+                times += [s.quiet_at + ask for ask in asks]
+            times.append(s.quiet_at + required_silence_ms(s.words_p, s.sound_p, s.settings))
+        if s.user is User.CLOSING:
+            times.append(s.closing_at + s.settings.final_wait_ms)
+    return min((time for time in times if time is not None and time > now), default=None)
+
+
+def failed(s: State, tag: Tag, now: float) -> Step:
+    """Return what becomes of an answer that will not come: once more, an apology, nothing."""
+    if tag == s.guess:
+        return replace(s, guess=None, guess_text=""), ()
+    if tag != s.answer or s.agent is not Agent.OWING:
+        return s, ()
+    tries = s.answer_tries + (2 if s.answer_bound and s.answer_tries == 0 else 1)
+    if tries == 1:
+        again = Tag(tag.turn, s.revision + 1)
+        text = s.answer_text
+        s = replace(s, revision=again.revision, answer=again, answer_since=now, answer_tries=1)
+        return s, (Drop(tag), Speculate(again, text), Release(again, text, s.quiet_at))
+    if tries == 2:
+        again = Tag(tag.turn, s.revision + 1)
+        s = replace(s, revision=again.revision, answer=again, answer_since=now, answer_tries=2)
+        return s, (Drop(tag), Apologise(again))
+    return replace(s, agent=Agent.IDLE, answer=None), (Drop(tag),)

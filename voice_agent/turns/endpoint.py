@@ -1,0 +1,54 @@
+"""How long to wait: evidence that the user has finished, as the silence it still asks for.
+
+Sound alone cannot tell a phrase boundary from an end, however it is thresholded; words can, but
+not for every voice and every recogniser. So each gives a probability, and what comes out is not a
+verdict but a silence: complete words and sound ask for the floor, incomplete words for the
+ceiling, and everything between for something between, re-read whenever a word or a score comes.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+from voice_agent.turns.settings import TurnSettings
+
+_GAMMA = 1.5
+"""Shape of the way from floor to ceiling: at 0.9 3 % of it is waited, at 0.5 35 %."""
+_INCOMPLETE = 0.3
+"""Words below this are incomplete, and then the sound is not listened to: people often drop their
+voice at a pause they mean to talk on from."""
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 0.01), 0.99)
+    return log(p / (1 - p))
+
+
+def end_probability(
+    words_p: float | None, sound_p: float | None, settings: TurnSettings
+) -> float | None:
+    """Fuse what words and sound say; None when neither says anything."""
+    if words_p is None:
+        return sound_p
+    if sound_p is None or words_p < _INCOMPLETE:
+        return words_p
+    weight = settings.words_weight
+    fused = weight * _logit(words_p) + (1 - weight) * _logit(sound_p)
+    return 1 / (1 + exp(-fused))
+
+
+def required_silence_ms(
+    words_p: float | None, sound_p: float | None, settings: TurnSettings
+) -> float:
+    """Return the silence, ms, after which the turn is over, given what is known now.
+
+    Never below ``floor_ms`` nor above ``ceiling_ms``; lower the more complete words and sound are.
+    Without words (``words_p`` None) only the sound can tell, and at most ``no_words_ms`` is waited.
+    """
+    longest = settings.ceiling_ms if words_p is not None else settings.no_words_ms
+    longest = max(settings.floor_ms, min(longest, settings.ceiling_ms))
+    p = end_probability(words_p, sound_p, settings)
+    if p is None:
+        return longest
+    incomplete = (1 - min(max(p, 0.0), 1.0)) ** _GAMMA
+    return settings.floor_ms + (longest - settings.floor_ms) * incomplete

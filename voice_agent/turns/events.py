@@ -1,0 +1,227 @@
+"""What the turn machine is told and what it answers: plain frozen data, times in ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Tag(NamedTuple):
+    """Names an answer: the turn it belongs to and the revision of the words it answers."""
+
+    turn: int
+    revision: int
+
+
+# ----- what happened -----
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStarted:
+    """The user's voice was heard; ``at`` is its onset by the media clock."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStopped:
+    """The voice fell silent; ``at`` is its last sample by the media clock."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Recognition heard ``text`` since its last final; a final one closes that utterance."""
+
+    text: str
+    final: bool
+    end_p: float | None = None
+    """How probable it is that the turn ends after all words so far; None: words cannot tell."""
+    echo: bool = False
+    """The words are the agent's own, come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundScore:
+    """The sound model's probability that the turn has ended, for the silence it was asked at."""
+
+    silence_began: float
+    end_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A turn that needs no deciding: typed text or a key pressed on a phone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The conversation begins with an answer nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audible:
+    """The first sound of the answer has left for the user."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The answer has been played to its end."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer will not come: an engine failed or had nothing to say."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The answer has done something that cannot be undone (a tool with side effects ran)."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    VoiceStarted
+    | VoiceStopped
+    | Heard
+    | SoundScore
+    | Typed
+    | Greeting
+    | Audible
+    | Ended
+    | Failed
+    | Bound
+    | Tick
+)
+
+# ----- what to do -----
+
+
+@dataclass(frozen=True, slots=True)
+class AskSound:
+    """Ask the sound model about the silence that began at ``silence_began``."""
+
+    silence_began: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """Ask recognition for a final transcript of everything heard so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Say the greeting, as this answer."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Speculate:
+    """Start an answer to ``text``; nothing of it may be heard or remembered yet."""
+
+    tag: Tag
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget the answer: nothing of it was heard."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The turn is decided: remember ``text`` as the user's words and let the answer be heard."""
+
+    tag: Tag
+    text: str
+    user_stopped: float
+    """Last sample of the user's voice, or when the text was typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """The user goes on before anything was heard: hold the answer again, forget the turn."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """The turn's final transcript came after the answer was heard: remember these words."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duck:
+    """Lower the agent's voice: the user makes a sound and it is not known yet why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unduck:
+    """Raise the agent's voice again: it was a backchannel or a noise."""
+
+    backchannel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Be silent at once; remember of the answer what was heard."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Nothing was meant by the interruption: go on where the answer stopped."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class NoTurn:
+    """There was a voice but no words: no turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apologise:
+    """The answer will not come; say so, as the answer to the same turn."""
+
+    tag: Tag
+
+
+Action = (
+    AskSound
+    | Finalize
+    | Greet
+    | Speculate
+    | Drop
+    | Release
+    | Retract
+    | Correct
+    | Duck
+    | Unduck
+    | Stop
+    | Resume
+    | NoTurn
+    | Apologise
+)

@@ -1,0 +1,114 @@
+"""Everything the turn machine decides from, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from voice_agent.turns.events import Action, Tag
+from voice_agent.turns.settings import TurnSettings
+
+
+class User(Enum):
+    """What the user is doing."""
+
+    QUIET = "no turn is open"
+    SPEAKING = "a turn is open and the voice is heard"
+    PAUSING = "a turn is open and the voice is silent; evidence decides"
+    CLOSING = "the turn is decided but for its final transcript"
+
+
+class Agent(Enum):
+    """What the agent is doing."""
+
+    IDLE = "nothing is owed and nothing is said"
+    OWING = "an answer is released and not heard yet"
+    SPEAKING = "an answer is being heard"
+    DUCKED = "an answer is being heard quietly: the user makes a sound"
+    STOPPED = "an answer was cut off: the user interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that decides; times in ms on the clock of ``now``."""
+
+    settings: TurnSettings
+    user: User = User.QUIET
+    agent: Agent = Agent.IDLE
+    turn: int = 0
+    """Turns decided so far; an open turn is ``turn + 1``."""
+    revision: int = 0
+    """Answers started so far."""
+
+    # The open turn.
+    opened_at: float = 0.0
+    voice_at: float = 0.0
+    quiet_at: float = 0.0
+    closing_at: float = 0.0
+    segments: tuple[str, ...] = ()
+    partial: str = ""
+    words_at: float = 0.0
+    words_p: float | None = None
+    sound_p: float | None = None
+    sounds_asked: int = 0
+    final_asked: bool = False
+    """A final was asked for in this silence."""
+    finals_owed: int = 0
+    discard_finals: int = 0
+    """Finals still to come that belong to a backchannel, not to the next turn."""
+    echo: bool = False
+
+    # The answer started on a guess.
+    guess: Tag | None = None
+    guess_text: str = ""
+    guesses: int = 0
+
+    # The answer released.
+    answer: Tag | None = None
+    answer_text: str = ""
+    answer_since: float = 0.0
+    answer_bound: bool = False
+    answer_tries: int = 0
+    answer_final_owed: bool = False
+    """The turn was decided on a partial; its final is still to come."""
+
+    @property
+    def text(self) -> str:
+        """The words of the open turn so far."""
+        return " ".join(part for part in (*self.segments, self.partial) if part)
+
+
+Step = tuple[State, tuple[Action, ...]]
+"""What a transition returns: the next state and what to do."""
+
+
+def open_turn(s: State, user: User, at: float, now: float) -> State:
+    """Open a turn whose voice began at ``at``."""
+    return replace(
+        s,
+        user=user,
+        opened_at=now,
+        voice_at=at,
+        quiet_at=at,
+        segments=(),
+        partial="",
+        words_at=now,
+        words_p=None,
+        sound_p=None,
+        sounds_asked=0,
+        final_asked=False,
+        echo=False,
+        guess=None,
+        guess_text="",
+        guesses=0,
+    )
+
+
+def close(s: State) -> State:
+    """Close the open turn, its words and its guess forgotten."""
+    return replace(s, user=User.QUIET, segments=(), partial="", guess=None, guess_text="")
+
+
+def owe(s: State, tag: Tag, text: str, now: float) -> State:
+    """Owe the user the answer ``tag`` to ``text``."""
+    return replace(s, agent=Agent.OWING, answer=tag, answer_text=text, answer_since=now)
