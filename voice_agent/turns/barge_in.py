@@ -17,8 +17,8 @@ from voice_agent.turns.settings import TurnSettings
 
 BACKCHANNELS = frozenset(
     "mm mhm mmhm hm hmm hmmm mmm mm-hm mm-hmm uh-huh uhhuh uh huh um ah aha oh ok okay k right"
-    " yeah yep yup yes sure good great fine cool nice exactly really i see gotcha got it alright all"
-    " true wow so and".split()
+    " yeah yep yup yes sure good great fine cool nice exactly really i see gotcha got it alright"
+    " all true wow so and".split()
 )
 """Words that, alone or among themselves, ask the speaker to go on."""
 

@@ -1,0 +1,132 @@
+"""The front of the pipeline: everything the agent hears goes through here, once.
+
+Audio takes the short way: from the transport to the VAD and to recognition, and no further. The
+turn machine hears of voice directly, not by frames behind the audio's queue; recognition gets
+every packet, whatever the VAD thinks, and Pipecat's own frame at the onset of voice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+    VADUserStartedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voice_agent.media import HEARD_HZ, HeardAudio, Pcm, Transport
+from voice_agent.turns.settings import VadSettings
+from voice_agent.turns.vad import WINDOW, WINDOW_MS, VadStream, Voice, VoiceTracker
+
+STARVED_MS = 120.0
+"""No packet for this long while the voice is on: the microphone is muted or the network has
+stalled, and the voice counts as stopped; a VAD that hears nothing would say "speaking" for ever."""
+
+REMEMBERED_MS = 8000.0
+"""Audio kept for the sound model, which wants the last 8 s."""
+
+
+class Ears(FrameProcessor):
+    """Listens to one caller.
+
+    Args:
+        transport: Whom to listen to.
+        vad: The caller's own stream of the shared model.
+        settings: ``[vad]`` of the pipeline.
+        on_voice: Told at once when the voice starts and stops.
+        on_gone: Told once when the caller has gone.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        vad: VadStream,
+        settings: VadSettings,
+        *,
+        on_voice: Callable[[Voice], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._transport = transport
+        self._vad = vad
+        self._tracker = VoiceTracker(settings)
+        self._settings = settings
+        self._on_voice = on_voice
+        self._on_gone = on_gone
+        self._listening: asyncio.Task[None] | None = None
+        self._starved: asyncio.TimerHandle | None = None
+        self._unscored = np.empty(0, dtype=np.int16)
+        self._remembered: list[Pcm] = []
+        self._remembered_ms = 0.0
+        self.last_packet_ms = 0.0
+        """When the last packet came, monotonic ms."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Pass everything on; the audio comes from the transport."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._listening = self.create_task(self._listen(), "ears")
+
+    async def cleanup(self) -> None:
+        """Stop listening."""
+        await super().cleanup()
+        if self._starved is not None:
+            self._starved.cancel()
+        if self._listening is not None:
+            await self.cancel_task(self._listening)
+            self._listening = None
+
+    def remembered(self) -> Pcm:
+        """Return the last 8 s of audio at most, 16 kHz mono, shape (n,)."""
+        return np.concatenate(self._remembered) if self._remembered else self._unscored[:0]
+
+    async def _listen(self) -> None:
+        async for heard in self._transport.heard():
+            self.last_packet_ms = heard.arrived_ms
+            if self._starved is not None:
+                self._starved.cancel()
+            await self.push_frame(
+                InputAudioRawFrame(audio=heard.pcm, sample_rate=HEARD_HZ, num_channels=1)
+            )
+            await self._score(heard)
+            if self._tracker.on:
+                loop = asyncio.get_running_loop()
+                self._starved = loop.call_later(STARVED_MS / 1000.0, self._starve)
+        self._starve()
+        self._on_gone()
+
+    async def _score(self, heard: HeardAudio) -> None:
+        pcm = np.frombuffer(heard.pcm, dtype=np.int16)
+        self._remember(pcm)
+        pending = np.concatenate([self._unscored, pcm]) if self._unscored.size else pcm
+        began_ms = heard.captured_ms - self._unscored.size / HEARD_HZ * 1000.0
+        while pending.size >= WINDOW:
+            window, pending = pending[:WINDOW], pending[WINDOW:]
+            voice = self._tracker.window(window, began_ms, await self._vad.score(window))
+            began_ms += WINDOW_MS
+            if self._tracker.due_reset():
+                self._vad.reset()
+            if voice is not None:
+                self._on_voice(voice)
+                if voice.on:
+                    await self.push_frame(
+                        VADUserStartedSpeakingFrame(start_secs=self._settings.start_ms / 1000.0)
+                    )
+        self._unscored = pending
+
+    def _remember(self, pcm: Pcm) -> None:
+        self._remembered.append(pcm)
+        self._remembered_ms += pcm.size / HEARD_HZ * 1000.0
+        while self._remembered_ms > REMEMBERED_MS and len(self._remembered) > 1:
+            self._remembered_ms -= self._remembered.pop(0).size / HEARD_HZ * 1000.0
+
+    def _starve(self) -> None:
+        voice = self._tracker.silence()
+        if voice is not None:
+            self._on_voice(voice)

@@ -1,0 +1,133 @@
+"""What the conversation remembers: decided turns, what was heard of each answer, and drafts.
+
+Nothing unconfirmed gets in: an answer in the making works on a ``Draft`` that is attached to its
+turn when the turn is decided, and is forgotten otherwise. Of an answer only what was played is
+kept. Messages are OpenAI-style dicts, what every engine's context is made of. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voice_agent.turns.events import Tag
+
+Message = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer in the making: the words it answers and the tool calls made for it."""
+
+    tag: Tag
+    text: str
+    """The user's words; empty for the greeting."""
+    items: list[Message] = field(default_factory=list)
+    """Tool calls and their results, in order."""
+    calls: set[str] = field(default_factory=set)
+    """Tool calls without a result yet."""
+    rounds: int = 0
+    """LLM rounds started."""
+    rounds_ended: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every round started has been synthesized and no call is out."""
+        return self.rounds_ended >= self.rounds and not self.calls
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A decided turn: what the user said, what was done, what was heard of the answer."""
+
+    turn: int
+    text: str
+    items: list[Message] = field(default_factory=list)
+    heard: str = ""
+    interrupted: bool = False
+
+    def messages(self) -> list[Message]:
+        """Return the exchange as a language model is told it."""
+        said: list[Message] = [{"role": "user", "content": self.text}] if self.text else []
+        said += _answered_calls(self.items)
+        if self.heard:
+            cut = " —" if self.interrupted else ""
+            said.append({"role": "assistant", "content": self.heard + cut})
+        return said
+
+
+def _answered_calls(items: list[Message]) -> list[Message]:
+    """Drop calls that never got a result: every model server refuses a context with one."""
+    answered = {item["tool_call_id"] for item in items if item["role"] == "tool"}
+    kept = []
+    for item in items:
+        if item["role"] == "tool" or item["tool_calls"][0]["id"] in answered:
+            kept.append(item)
+    return kept
+
+
+class Ledger:
+    """The memory of one conversation."""
+
+    def __init__(self, system: str) -> None:
+        self.system = system
+        self.exchanges: list[Exchange] = []
+
+    def messages(self) -> list[Message]:
+        """Return everything remembered, the system prompt first."""
+        return [
+            {"role": "system", "content": self.system},
+            *(message for exchange in self.exchanges for message in exchange.messages()),
+        ]
+
+    def provisional(self, draft: Draft) -> list[Message]:
+        """Return what the answer in the making is told: everything remembered, then the draft."""
+        said: list[Message] = [{"role": "user", "content": draft.text}] if draft.text else []
+        known = [exchange for exchange in self.exchanges if exchange.turn != draft.tag.turn]
+        return [
+            {"role": "system", "content": self.system},
+            *(message for exchange in known for message in exchange.messages()),
+            *said,
+            *_answered_calls(draft.items),
+        ]
+
+    def commit(self, draft: Draft, text: str) -> None:
+        """Remember a decided turn; the draft's later tool calls become part of it."""
+        self.forget(draft.tag.turn)
+        self.exchanges.append(Exchange(draft.tag.turn, text, draft.items))
+
+    def forget(self, turn: int) -> None:
+        """Forget a turn that turned out to go on before anything of its answer was heard."""
+        self.exchanges = [exchange for exchange in self.exchanges if exchange.turn != turn]
+
+    def correct(self, turn: int, text: str) -> None:
+        """Replace a turn's words by a better transcript that came late."""
+        for exchange in self.exchanges:
+            if exchange.turn == turn:
+                exchange.text = text
+
+    def heard(self, turn: int, text: str, *, interrupted: bool) -> None:
+        """Note what was heard of a turn's answer, all of it so far."""
+        for exchange in self.exchanges:
+            if exchange.turn == turn:
+                exchange.heard, exchange.interrupted = text, interrupted
+
+    @property
+    def last_said(self) -> str:
+        """What was last heard of the agent: what the user's words are an answer to."""
+        return next((e.heard for e in reversed(self.exchanges) if e.heard), "")
+
+
+def call_message(call_id: str, name: str, arguments: Mapping[str, Any]) -> Message:
+    """Return the assistant's message of one tool call."""
+    function = {"name": name, "arguments": json.dumps(dict(arguments), ensure_ascii=False)}
+    call = {"id": call_id, "type": "function", "function": function}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+def result_message(call_id: str, result: Any) -> Message:
+    """Return the message that tells a tool's result."""
+    content = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+    return {"role": "tool", "tool_call_id": call_id, "content": content}

@@ -1,0 +1,313 @@
+"""The agent's voice between synthesis and the wire: held, released, ducked, stopped, resumed.
+
+The playback clock owns the truth: what left through ``pull`` was heard, and nothing else. Answers
+arrive faster than they are played and under a tag; at most one is playing and at most one is held
+for a turn that is not decided. Nothing here waits or decides: the transport pulls in real time,
+whoever decides calls in between, and what happened is told through ``notify`` in the same call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voice_agent.media import Pcm
+from voice_agent.turns.events import Tag
+
+AUDIBLE = 10 ** (-45 / 20)
+"""Level (of full scale, peak) from which a sample is a sound: -45 dBFS, as a headless caller
+measures it."""
+
+RAMP_MS = 20.0
+"""How long a change of level takes: shorter clicks, longer is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSound:
+    """The first sound of an answer is in the block being pulled."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class WordsPlayed:
+    """These words of the answer have been heard now; in order, each once."""
+
+    tag: Tag
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedOut:
+    """The answer has been played to its end."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Underrun:
+    """The answer's audio was not there in time: the listener hears a gap."""
+
+    tag: Tag
+    samples: int
+
+
+PlayoutEvent = FirstSound | WordsPlayed | PlayedOut | Underrun
+
+
+@dataclass(slots=True)
+class _Reply:
+    tag: Tag
+    chunks: list[Pcm] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    length: int = 0
+    words: deque[tuple[str, int, int]] = field(default_factory=deque)
+    heard: list[tuple[str, int]] = field(default_factory=list)
+    """Words heard and where each began, in samples."""
+    position: int = 0
+    complete: bool = False
+    audible: bool = False
+    gaps: int = 0
+
+    def write(self, pcm: Pcm) -> None:
+        if pcm.size:
+            self.chunks.append(pcm)
+            self.starts.append(self.length)
+            self.length += pcm.size
+
+    def read(self, samples: int, into: Pcm) -> int:
+        """Copy up to ``samples`` samples from the position on; return how many."""
+        taken = min(samples, self.length - self.position)
+        done = 0
+        index = bisect_right(self.starts, self.position) - 1
+        while done < taken:
+            offset = self.position + done - self.starts[index]
+            part = self.chunks[index][offset : offset + taken - done]
+            into[done : done + part.size] = part
+            done += part.size
+            index += 1
+        return taken
+
+
+class Playout:
+    """What a transport pulls the agent's voice from; see the module's docstring.
+
+    Args:
+        rate_hz: Sample rate of everything written and pulled, Hz.
+        duck_db: Level while ducked, dB relative to full.
+        notify: Called synchronously with what happened, from ``pull`` or from whoever decided.
+    """
+
+    def __init__(
+        self, rate_hz: int, duck_db: float, notify: Callable[[PlayoutEvent], None]
+    ) -> None:
+        self.rate_hz = rate_hz
+        self._ducked_gain = 10 ** (duck_db / 20)
+        self._notify = notify
+        self._playing: _Reply | None = None
+        self._stopped: _Reply | None = None
+        self._held: _Reply | None = None
+        self._gain = 1.0
+        self._target = 1.0
+        self._audible = asyncio.Event()
+        self._recent: deque[str] = deque(maxlen=40)
+
+    # ----- writing, by the reply gate -----
+
+    def begin(self, tag: Tag) -> None:
+        """Hold what follows under ``tag``; whatever was held before is forgotten."""
+        if self._reply(tag) is None:
+            self._held = _Reply(tag)
+
+    def write(self, tag: Tag, pcm: Pcm) -> None:
+        """Append audio to ``tag``'s answer; stale tags are ignored."""
+        reply = self._reply(tag)
+        if reply is not None:
+            reply.write(pcm)
+            self._wake()
+
+    def words(self, tag: Tag, words: Sequence[tuple[str, int, int]]) -> None:
+        """Say which words the samples [start, end) of ``tag``'s answer carry."""
+        reply = self._reply(tag)
+        if reply is not None:
+            reply.words.extend(words)
+
+    def length(self, tag: Tag) -> int:
+        """Return the samples written under ``tag`` so far."""
+        reply = self._reply(tag)
+        return reply.length if reply is not None else 0
+
+    def finish(self, tag: Tag) -> None:
+        """Nothing more will be written under ``tag``."""
+        reply = self._reply(tag)
+        if reply is None:
+            return
+        reply.complete = True
+        if reply is self._playing and reply.position >= reply.length:
+            self._played_out(reply)
+
+    # ----- deciding -----
+
+    def release(self, tag: Tag) -> bool:
+        """Let ``tag``'s answer be heard; return whether it is here."""
+        if self._held is None or self._held.tag != tag:
+            return self._playing is not None and self._playing.tag == tag
+        self._stopped = None
+        self._playing, self._held = self._held, None
+        self._gain = self._target = 1.0
+        self._wake()
+        if self._playing.complete and not self._playing.length:
+            self._played_out(self._playing)
+        return True
+
+    def retract(self, tag: Tag) -> None:
+        """Hold a released answer again, of which nothing was heard."""
+        if self._playing is not None and self._playing.tag == tag:
+            self._held, self._playing = self._playing, None
+            self._held.position = 0
+            self._audible.clear()
+
+    def drop(self, tag: Tag) -> None:
+        """Forget ``tag``'s answer."""
+        if self._held is not None and self._held.tag == tag:
+            self._held = None
+        if self._playing is not None and self._playing.tag == tag:
+            self._playing = None
+            self._audible.clear()
+
+    def duck(self) -> None:
+        """Lower the voice."""
+        self._target = self._ducked_gain
+
+    def unduck(self) -> None:
+        """Raise the voice again."""
+        self._target = 1.0
+
+    def stop(self) -> str:
+        """Be silent from the next pull on; return what was heard of the answer."""
+        reply = self._playing
+        if reply is None:
+            return ""
+        self._playing, self._stopped = None, reply
+        self._audible.clear()
+        return self.heard(reply.tag)
+
+    def resume(self) -> Tag | None:
+        """Go on where ``stop`` cut off, from the start of the last word heard."""
+        reply, self._stopped = self._stopped, None
+        if reply is None:
+            return None
+        if reply.heard:
+            text, start = reply.heard.pop()
+            end = reply.words[0][1] if reply.words else reply.position
+            reply.words.appendleft((text, start, max(start, end)))
+            reply.position = min(start, reply.length)
+        self._playing = reply
+        self._gain = self._target = 1.0
+        self._wake()
+        return reply.tag
+
+    def stopped(self, tag: Tag) -> bool:
+        """Whether ``tag``'s answer is cut off and can still be resumed."""
+        return self._stopped is not None and self._stopped.tag == tag
+
+    # ----- what was heard -----
+
+    def heard(self, tag: Tag) -> str:
+        """Return the words of ``tag``'s answer heard so far, as the language model wrote them."""
+        for reply in (self._playing, self._stopped):
+            if reply is not None and reply.tag == tag:
+                return " ".join(text.strip() for text, _ in reply.heard)
+        return ""
+
+    def recently_heard(self) -> str:
+        """Return the last words played, for telling an echo from a caller."""
+        return " ".join(self._recent)
+
+    @property
+    def playing(self) -> Tag | None:
+        """The answer being played."""
+        return self._playing.tag if self._playing is not None else None
+
+    # ----- the transport's side -----
+
+    def pull(self, samples: int) -> Pcm:
+        """Return the next ``samples`` samples, silence where there is nothing to say."""
+        block = np.zeros(samples, dtype=np.int16)
+        reply = self._playing
+        if reply is None:
+            return block
+        taken = reply.read(samples, block)
+        reply.position += taken
+        if taken:
+            self._apply_gain(block)
+            if not reply.audible and _peak(block) >= AUDIBLE:
+                reply.audible = True
+                self._notify(FirstSound(reply.tag))
+        self._tell_words(reply)
+        if taken < samples:
+            if reply.complete:
+                self._played_out(reply)
+            elif self._playing is reply:
+                self._audible.clear()
+                if reply.audible:
+                    reply.gaps += 1
+                    self._notify(Underrun(reply.tag, samples - taken))
+        return block
+
+    async def wait_audible(self) -> None:
+        """Return when the next ``pull`` has something to say."""
+        await self._audible.wait()
+
+    def _apply_gain(self, block: Pcm) -> None:
+        if self._gain == self._target == 1.0:
+            return
+        per_sample = 1.0 / (RAMP_MS / 1000.0 * self.rate_hz)
+        steps = np.arange(1, block.size + 1, dtype=np.float32) * per_sample
+        if self._target > self._gain:
+            gains = np.minimum(self._gain + steps, self._target)
+        else:
+            gains = np.maximum(self._gain - steps, self._target)
+        self._gain = float(gains[-1])
+        np.multiply(block, gains, out=block, casting="unsafe")
+
+    def _tell_words(self, reply: _Reply) -> None:
+        said = []
+        while reply.words and reply.words[0][1] < reply.position:
+            text, start, _ = reply.words.popleft()
+            reply.heard.append((text, start))
+            said.append(text.strip())
+        if said:
+            self._recent.extend(said)
+            self._notify(WordsPlayed(reply.tag, " ".join(said)))
+
+    def _played_out(self, reply: _Reply) -> None:
+        left = [(text, start) for text, start, _ in reply.words]
+        reply.words.clear()
+        if left:
+            reply.heard.extend(left)
+            self._notify(WordsPlayed(reply.tag, " ".join(text.strip() for text, _ in left)))
+        if self._playing is reply:
+            self._notify(PlayedOut(reply.tag))
+            self._playing = None
+            self._audible.clear()
+
+    def _wake(self) -> None:
+        playing = self._playing
+        if playing is not None and playing.position < playing.length:
+            self._audible.set()
+
+    def _reply(self, tag: Tag) -> _Reply | None:
+        for reply in (self._playing, self._held, self._stopped):
+            if reply is not None and reply.tag == tag:
+                return reply
+        return None
+
+
+def _peak(block: Pcm) -> float:
+    return float(np.abs(block.astype(np.int32)).max()) / 32768.0
