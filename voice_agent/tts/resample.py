@@ -1,0 +1,58 @@
+"""The audio of one reply at the rate the transport sends, resampled once and without seams."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+Samples = npt.NDArray[np.int16]
+
+
+class ReplyAudio:
+    """One stream through one resampler from the first clause of a reply to its last.
+
+    Clauses of a reply are written one after the other, so there is no click between them and
+    nothing is lost at their ends. Used by one thread at a time; only ``cancelled`` is set from
+    another.
+    """
+
+    def __init__(self, in_hz: int, out_hz: int) -> None:
+        self.in_hz = in_hz
+        self.out_hz = out_hz
+        self.position = 0
+        """Samples written so far, at ``in_hz``."""
+        self.pause_ms = 0.0
+        """Silence owed before the next clause; a reply that ends here never pays it."""
+        self.cancelled = False
+        """Nobody will hear the rest: stop synthesizing."""
+        # LQ delays by 1 ms where HQ holds back 33 ms, which would be the end of every clause
+        # until the next one comes. What it costs is a roll-off from 80 % of the band on.
+        self._stream = (
+            soxr.ResampleStream(in_hz, out_hz, 1, dtype="int16", quality="LQ")
+            if in_hz != out_hz
+            else None
+        )
+
+    def write(self, samples: Samples) -> bytes:
+        """Return the audio that is ready after ``samples`` (int16 mono at ``in_hz``)."""
+        self.position += len(samples)
+        if self._stream is None:
+            return samples.tobytes()
+        resampled: Samples = self._stream.resample_chunk(samples)
+        return resampled.tobytes()
+
+    def write_silence(self, ms: float) -> bytes:
+        """Write ``ms`` of silence; see ``write``."""
+        return self.write(np.zeros(round(ms * self.in_hz / 1000), np.int16))
+
+    def finish(self) -> bytes:
+        """Return what the resampler still holds; nothing can be written after this."""
+        if self._stream is None or not self.position:
+            return b""
+        tail: Samples = self._stream.resample_chunk(np.zeros(0, np.int16), last=True)
+        return tail.tobytes()
+
+    def place(self, position: int) -> int:
+        """Return the sample at ``out_hz`` that the sample ``position`` at ``in_hz`` becomes."""
+        return round(position * self.out_hz / self.in_hz)

@@ -1,0 +1,85 @@
+"""When each word of a reply is heard, in samples of the reply's own audio.
+
+Pipecat times words by the wall clock of the moment the audio is pushed. A reply that is held back,
+ducked or resumed needs them relative to its audio instead: samples played so far say which words
+were heard, whenever that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipecat.frames.frames import DataFrame
+
+from voice_agent.tts.normalise import SpokenWord
+
+
+@dataclass
+class SpokenWordsFrame(DataFrame):
+    """Words whose audio follows this frame.
+
+    Travels in order with the reply's audio and always ahead of the audio it speaks of.
+    """
+
+    context_id: str = ""
+    """The Pipecat audio context (one reply) the words belong to."""
+    words: list[tuple[str, int, int]] = field(default_factory=list)
+    """(text as the LLM wrote it, punctuation included; start; end). Start and end are samples at
+    the rate of the reply's audio, counted from the first sample of this ``context_id``; they never
+    decrease from one word to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word of the reply and the samples that carry it."""
+
+    text: str
+    start: int
+    end: int
+
+
+class WordTimer:
+    """Turns "the voice is now at this character" into times of the words as they were written.
+
+    A synthesizer reports the start of what it speaks, by position in the spoken text. A word is
+    complete when a later one starts. Words it never reports (two spoken as one, an emoji) share
+    the time up to the next report by their spoken length.
+    """
+
+    def __init__(self, words: Sequence[SpokenWord]) -> None:
+        self._words = words
+        self._done = 0
+        self._from = 0
+
+    def reached(self, position: int, sample: int) -> list[TimedWord]:
+        """Note that the text from ``position`` (characters) on is spoken from ``sample`` on.
+
+        Returns:
+            The words that ended by this, in order.
+        """
+        upto = self._done
+        while upto < len(self._words) and self._words[upto].end <= position:
+            upto += 1
+        return self._share(upto, sample)
+
+    def finish(self, sample: int) -> list[TimedWord]:
+        """Return the words that are left; the last of them ends at ``sample``."""
+        return self._share(len(self._words), sample)
+
+    def _share(self, upto: int, sample: int) -> list[TimedWord]:
+        words = self._words[self._done : upto]
+        if not words:
+            return []
+        start, length = self._from, max(0, sample - self._from)
+        weight = sum(word.end - word.start for word in words)
+        timed = []
+        passed = 0
+        for word in words:
+            begin = start + (length * passed // weight if weight else 0)
+            passed += word.end - word.start
+            end = start + (length * passed // weight if weight else length)
+            timed.append(TimedWord(word.original, begin, end))
+        self._done = upto
+        self._from = start + length
+        return timed
