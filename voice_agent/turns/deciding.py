@@ -198,7 +198,7 @@ def wake_at(s: State, now: float) -> float | None:
 def failed(s: State, tag: Tag, now: float) -> Step:
     """Return what becomes of an answer that will not come: once more, an apology, nothing."""
     if tag == s.guess:
-        return replace(s, guess=None, guess_text=""), ()
+        return replace(s, guess=None, guess_text=""), (Drop(tag),)
     if tag != s.answer or s.agent is not Agent.OWING:
         return s, ()
     tries = s.answer_tries + (2 if s.answer_bound and s.answer_tries == 0 else 1)

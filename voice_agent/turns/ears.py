@@ -75,7 +75,7 @@ class Ears(FrameProcessor):
 
     async def cleanup(self) -> None:
         """Stop listening."""
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
         if self._starved is not None:
             self._starved.cancel()
         if self._listening is not None:

@@ -62,7 +62,6 @@ class ReplyGate(FrameProcessor):
             case ReplyStartFrame():
                 self._tag = Tag(frame.turn, frame.revision)
                 self._offset, self._timed, self._untimed = 0, False, []
-                self._playout.begin(self._tag)
             case InterruptionFrame():
                 self._tag = None
             case LLMFullResponseStartFrame() | TTSStartedFrame():

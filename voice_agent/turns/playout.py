@@ -44,9 +44,10 @@ class WordsPlayed:
 
 @dataclass(frozen=True, slots=True)
 class PlayedOut:
-    """The answer has been played to its end."""
+    """The answer has been played to its end; ``text`` is what was heard."""
 
     tag: Tag
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,8 @@ class Playout:
     # ----- writing, by the reply gate -----
 
     def begin(self, tag: Tag) -> None:
-        """Hold what follows under ``tag``; whatever was held before is forgotten."""
-        if self._reply(tag) is None:
-            self._held = _Reply(tag)
+        """Hold what will be written under ``tag``; whatever was held before is forgotten."""
+        self._held = _Reply(tag)
 
     def write(self, tag: Tag, pcm: Pcm) -> None:
         """Append audio to ``tag``'s answer; stale tags are ignored."""
@@ -153,17 +153,16 @@ class Playout:
 
     # ----- deciding -----
 
-    def release(self, tag: Tag) -> bool:
-        """Let ``tag``'s answer be heard; return whether it is here."""
+    def release(self, tag: Tag) -> None:
+        """Let ``tag``'s answer be heard, as far as it is here and as it comes."""
         if self._held is None or self._held.tag != tag:
-            return self._playing is not None and self._playing.tag == tag
+            return
         self._stopped = None
         self._playing, self._held = self._held, None
         self._gain = self._target = 1.0
         self._wake()
         if self._playing.complete and not self._playing.length:
             self._played_out(self._playing)
-        return True
 
     def retract(self, tag: Tag) -> None:
         """Hold a released answer again, of which nothing was heard."""
@@ -222,7 +221,7 @@ class Playout:
         """Return the words of ``tag``'s answer heard so far, as the language model wrote them."""
         for reply in (self._playing, self._stopped):
             if reply is not None and reply.tag == tag:
-                return " ".join(text.strip() for text, _ in reply.heard)
+                return _text(reply)
         return ""
 
     def recently_heard(self) -> str:
@@ -293,9 +292,9 @@ class Playout:
             reply.heard.extend(left)
             self._notify(WordsPlayed(reply.tag, " ".join(text.strip() for text, _ in left)))
         if self._playing is reply:
-            self._notify(PlayedOut(reply.tag))
             self._playing = None
             self._audible.clear()
+            self._notify(PlayedOut(reply.tag, _text(reply)))
 
     def _wake(self) -> None:
         playing = self._playing
@@ -307,6 +306,10 @@ class Playout:
             if reply is not None and reply.tag == tag:
                 return reply
         return None
+
+
+def _text(reply: _Reply) -> str:
+    return " ".join(text.strip() for text, _ in reply.heard)
 
 
 def _peak(block: Pcm) -> float:

@@ -1,0 +1,423 @@
+"""Turn-taking in the pipeline: the machine's decisions carried out between ASR and LLM.
+
+This processor owns the conversation's memory and the turn machine. Events come from the ears, from
+recognition, from playout and from the clock; each is decided at once, on the event loop, without
+an await in between, and what touches the voice (duck, stop, release) is done in that same moment.
+Frames for the services follow in order from one task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from loguru import logger
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    FunctionCallsStartedFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    StartFrame,
+    TranscriptionFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voice_agent.frames import FinalizeTranscriptFrame, ReplyStartFrame
+from voice_agent.media import Pcm, now_ms
+from voice_agent.turns.barge_in import is_echo
+from voice_agent.turns.deciding import wake_at
+from voice_agent.turns.events import (
+    Action,
+    Apologise,
+    AskSound,
+    Audible,
+    Bound,
+    Correct,
+    Drop,
+    Duck,
+    Ended,
+    Event,
+    Failed,
+    Finalize,
+    Greet,
+    Heard,
+    Release,
+    Resume,
+    Retract,
+    SoundScore,
+    Speculate,
+    Stop,
+    Tag,
+    Tick,
+    Unduck,
+    VoiceStarted,
+    VoiceStopped,
+)
+from voice_agent.turns.ledger import Draft, Ledger, call_message, result_message
+from voice_agent.turns.machine import step
+from voice_agent.turns.playout import FirstSound, PlayedOut, Playout, PlayoutEvent
+from voice_agent.turns.settings import TurnSettings
+from voice_agent.turns.state import Agent, State
+from voice_agent.turns.vad import Voice
+
+
+class TurnWords(Protocol):
+    """Tells from the words whether a turn has ended."""
+
+    def end_probability(self, words: str, agent_said: str) -> float | None:
+        """Return the probability, or None when these words cannot tell."""
+        ...
+
+
+class TurnSound(Protocol):
+    """Tells from the sound whether a turn has ended."""
+
+    async def end_probability(self, pcm: Pcm) -> float | None:
+        """Return the probability, or None when a newer question took this one's place."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What the agent says of its own accord."""
+
+    greeting: str = ""
+    apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
+
+
+class Observer(Protocol):
+    """Watches a conversation; may not change what it does, and must not block or raise."""
+
+    def __call__(
+        self, now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
+    ) -> None:
+        """Take one event, what was decided on it, and the state after it."""
+        ...
+
+
+class TurnTaking(FrameProcessor):
+    """Carries out the turn machine; see the module's docstring.
+
+    Args:
+        settings: ``[turns]`` of the pipeline.
+        ledger: The conversation's memory.
+        playout: The agent's voice.
+        tools: What the language model may call; None or empty for nothing.
+        words: Evidence from the words, if any.
+        sound: Evidence from the sound, if any.
+        listened: Returns the last seconds of the user's audio for ``sound``.
+        lines: What the agent says of its own accord.
+    """
+
+    def __init__(
+        self,
+        settings: TurnSettings,
+        ledger: Ledger,
+        playout: Playout,
+        *,
+        tools: ToolsSchema | None = None,
+        words: TurnWords | None = None,
+        sound: TurnSound | None = None,
+        listened: Callable[[], Pcm] | None = None,
+        lines: Lines | None = None,
+    ) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self._state = State(settings)
+        self._playout = playout
+        self._tools = tools
+        self._words = words
+        self._sound = sound
+        self._listened = listened
+        self._lines = lines or Lines()
+        self._observers: list[Observer] = []
+        self._inbox: deque[Event] = deque()
+        self._posting = False
+        self._outbox: asyncio.Queue[tuple[Frame, FrameDirection]] = asyncio.Queue()
+        self._sender: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._drafts: dict[Tag, Draft] = {}
+        self._generating: Tag | None = None
+        self._released: dict[Tag, asyncio.Event] = {}
+
+    @property
+    def state(self) -> State:
+        """The machine's state now."""
+        return self._state
+
+    def observe(self, observer: Observer) -> None:
+        """Tell ``observer`` of everything from now on."""
+        self._observers.append(observer)
+
+    # ----- events in -----
+
+    def post(self, event: Event) -> None:
+        """Decide on ``event`` now and do what was decided."""
+        self._inbox.append(event)
+        if self._posting:
+            return
+        self._posting = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._posting = False
+        self._arm()
+
+    def on_voice(self, voice: Voice) -> None:
+        """Hear from the ears that the voice started or stopped."""
+        self.post(VoiceStarted(voice.at_ms) if voice.on else VoiceStopped(voice.at_ms))
+
+    def on_playout(self, event: PlayoutEvent) -> None:
+        """Hear from playout what was played."""
+        for observer in self._observers:
+            observer(now_ms(), event, (), self._state)
+        match event:
+            case FirstSound(tag):
+                self.post(Audible(tag))
+            case PlayedOut(tag, text):
+                self.ledger.heard(tag.turn, text, interrupted=False)
+                self._drafts.pop(tag, None)
+                self.post(Ended(tag))
+
+    def on_round_ended(self, tag: Tag) -> None:
+        """Hear from the gate that an LLM round of ``tag`` was synthesized to its end."""
+        draft = self._drafts.get(tag)
+        if draft is None:
+            return
+        draft.rounds_ended += 1
+        if draft.complete:
+            self._finish(tag)
+
+    async def decided(self, tag: Tag) -> None:
+        """Return when the turn that ``tag`` answers is decided; then the answer is bound to it.
+
+        What has side effects waits here. Never returns for an answer that is dropped: whoever
+        waits is cancelled with it.
+        """
+        event = self._released.setdefault(tag, asyncio.Event())
+        while not event.is_set():
+            await event.wait()
+        self.post(Bound(tag))
+
+    @property
+    def generating(self) -> Tag | None:
+        """The answer the language model is working on."""
+        return self._generating
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Take transcripts, tool calls and errors; pass everything else on."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                await self.push_frame(frame, direction)
+                self._sender = self.create_task(self._send(), "turn-taking")
+            case InterimTranscriptionFrame() | TranscriptionFrame():
+                self._hear(frame.text, isinstance(frame, TranscriptionFrame))
+            case FunctionCallsStartedFrame() if direction is FrameDirection.UPSTREAM:
+                draft = self._drafts.get(self._generating) if self._generating else None
+                if draft is not None:
+                    draft.calls.update(call.tool_call_id for call in frame.function_calls)
+            case FunctionCallInProgressFrame() if direction is FrameDirection.UPSTREAM:
+                draft = self._draft_of(frame.tool_call_id)
+                if draft is not None:
+                    draft.items.append(
+                        call_message(frame.tool_call_id, frame.function_name, frame.arguments)
+                    )
+            case FunctionCallResultFrame() if direction is FrameDirection.UPSTREAM:
+                self._on_result(frame)
+            case ErrorFrame() if direction is FrameDirection.UPSTREAM:
+                self._on_error(frame)
+                await self.push_frame(frame, direction)
+            case _:
+                await self.push_frame(frame, direction)
+
+    async def cleanup(self) -> None:
+        """Stop deciding."""
+        await super().cleanup()  # type: ignore[no-untyped-call]
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for task in (self._sender, *self._asking):
+            if task is not None:
+                await self.cancel_task(task)
+        self._sender = None
+
+    # ----- deciding -----
+
+    def _step(self, event: Event) -> None:
+        now = now_ms()
+        self._state, actions = step(self._state, event, now)
+        for observer in self._observers:
+            observer(now, event, actions, self._state)
+        for action in actions:
+            self._perform(action)
+
+    def _arm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = now_ms()
+        at = wake_at(self._state, now)
+        if at is not None:
+            delay_s = max(0.0, at - now) / 1000.0
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(delay_s, self.post, Tick())
+
+    def _hear(self, text: str, final: bool) -> None:
+        whole = " ".join(part for part in (*self._state.segments, text) if part)
+        end_p = None
+        if self._words is not None and whole:
+            end_p = self._words.end_probability(whole, self._agent_said())
+        echo = self._state.agent in (Agent.SPEAKING, Agent.DUCKED) and is_echo(
+            text, self._playout.recently_heard()
+        )
+        self.post(Heard(text, final, end_p, echo))
+
+    def _agent_said(self) -> str:
+        playing = self._playout.playing
+        return (self._playout.heard(playing) if playing else "") or self.ledger.last_said
+
+    # ----- doing -----
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case AskSound(silence_began):
+                self._ask_sound(silence_began)
+            case Finalize():
+                self._queue(FinalizeTranscriptFrame(), FrameDirection.UPSTREAM)
+                # For recognisers that know only Pipecat's own way of being told.
+                self._queue(VADUserStoppedSpeakingFrame(stop_secs=0.0), FrameDirection.UPSTREAM)
+            case Greet(tag):
+                self._say(tag, self._lines.greeting)
+                self.ledger.commit(self._drafts[tag], "")
+            case Apologise(tag):
+                self._say(tag, self._lines.apology)
+            case Speculate(tag, text):
+                draft = self._begin(tag, text)
+                self._run_llm(draft)
+            case Drop(tag):
+                self._playout.drop(tag)
+                self._forget(tag)
+            case Release(tag, text, _):
+                self.ledger.commit(self._drafts[tag], text)
+                self._playout.release(tag)
+                self._released.setdefault(tag, asyncio.Event()).set()
+            case Retract(tag):
+                self.ledger.forget(tag.turn)
+                self._playout.retract(tag)
+                self._released.setdefault(tag, asyncio.Event()).clear()
+            case Correct(turn, text):
+                self.ledger.correct(turn, text)
+            case Duck():
+                self._playout.duck()
+            case Unduck():
+                self._playout.unduck()
+            case Stop(tag):
+                self.ledger.heard(tag.turn, self._playout.stop(), interrupted=True)
+                self._playout.finish(tag)
+                self._forget(tag)
+            case Resume():
+                self._playout.resume()
+            case _:
+                pass  # NoTurn: nothing to do but to be observed
+
+    def _begin(self, tag: Tag, text: str) -> Draft:
+        if self._generating is not None:
+            self._queue(InterruptionFrame())
+        self._generating = tag
+        draft = self._drafts[tag] = Draft(tag, text)
+        self._playout.begin(tag)
+        self._queue(ReplyStartFrame(turn=tag.turn, revision=tag.revision))
+        return draft
+
+    def _say(self, tag: Tag, text: str) -> None:
+        draft = self._begin(tag, "")
+        draft.rounds = 1
+        self._queue(LLMFullResponseStartFrame())
+        self._queue(LLMTextFrame(text))
+        self._queue(LLMFullResponseEndFrame())
+        self._playout.release(tag)
+
+    def _run_llm(self, draft: Draft) -> None:
+        draft.rounds += 1
+        messages = cast(list[LLMContextMessage], self.ledger.provisional(draft))
+        context = LLMContext(messages=messages)
+        if self._tools is not None and self._tools.standard_tools:
+            context = LLMContext(messages=messages, tools=self._tools)
+        self._queue(LLMContextFrame(context=context))
+
+    def _forget(self, tag: Tag) -> None:
+        self._drafts.pop(tag, None)
+        self._released.pop(tag, None)
+        if self._generating == tag:
+            self._generating = None
+            self._queue(InterruptionFrame())
+
+    def _finish(self, tag: Tag) -> None:
+        if self._generating == tag:
+            self._generating = None
+        if self._playout.length(tag):
+            self._playout.finish(tag)
+        else:
+            logger.warning("the answer is empty: nothing to say")
+            self.post(Failed(tag))
+
+    def _draft_of(self, call_id: str) -> Draft | None:
+        return next((d for d in self._drafts.values() if call_id in d.calls), None)
+
+    def _on_result(self, frame: FunctionCallResultFrame) -> None:
+        draft = self._draft_of(frame.tool_call_id)
+        if draft is None:
+            return
+        draft.calls.discard(frame.tool_call_id)
+        draft.items.append(result_message(frame.tool_call_id, frame.result))
+        if not draft.calls:
+            self._run_llm(draft)
+
+    def _on_error(self, frame: ErrorFrame) -> None:
+        tag = self._generating
+        if tag is None or tag not in self._drafts:
+            return
+        if self._playout.length(tag):
+            self._finish(tag)
+        else:
+            self._generating = None
+            self.post(Failed(tag))
+
+    def _ask_sound(self, silence_began: float) -> None:
+        if self._sound is None or self._listened is None:
+            return
+        task = self.create_task(
+            self._answer_sound(self._sound, self._listened(), silence_began), "turn-sound"
+        )
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _answer_sound(self, sound: TurnSound, pcm: Pcm, silence_began: float) -> None:
+        end_p = await sound.end_probability(pcm)
+        if end_p is not None:
+            self.post(SoundScore(silence_began, end_p))
+
+    # ----- frames out -----
+
+    def _queue(self, frame: Any, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        self._outbox.put_nowait((frame, direction))
+
+    async def _send(self) -> None:
+        while True:
+            frame, direction = await self._outbox.get()
+            await self.push_frame(frame, direction)
