@@ -1,0 +1,428 @@
+"""Tools of a restaurant: look for a table, book it, change it, cancel it, tell the hours.
+
+Dates and times may be said ("tomorrow", "half past seven") or ISO; they are read here, against an
+injected clock, because small models are bad at calendars. Results carry normalised fields and a
+sentence to ``say``; refusals say why and name the argument at fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from voice_agent.agents.agent import Agent, AgentError
+from voice_agent.agents.bookings import Booking, BookingStore, NoTableError
+from voice_agent.agents.hours import say_spans
+from voice_agent.agents.spoken import (
+    WEEKDAYS,
+    read_date,
+    read_number,
+    read_time,
+    say_date,
+    say_number,
+    say_time,
+)
+from voice_agent.agents.tools import Clock, Tool, tool
+
+__all__ = ["RestaurantSettings", "RestaurantTools"]
+
+ResultT = TypeVar("ResultT")
+
+
+class RestaurantSettings(BaseModel):
+    """The ``[restaurant]`` table of an agent's file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    database: str = ""
+    """SQLite file; relative to $VOICE_AGENT_DATA or the user's data folder; ":memory:" keeps
+    nothing; empty is "<agent's name>.sqlite" there."""
+    tables: tuple[Annotated[int, Field(ge=1)], ...] = (2, 2, 2, 4, 4, 4, 6, 8)
+    """Seats of each table; a party gets one table."""
+    seating_minutes: int = Field(default=120, ge=15)
+    """How long a party keeps its table."""
+    last_seating_minutes: int = Field(default=60, ge=0)
+    """No booking begins later than this before closing."""
+    book_ahead_days: int = Field(default=180, ge=1)
+
+
+class _Refusal(Exception):
+    """Why a wish cannot be met, as a sentence, and the argument at fault."""
+
+    def __init__(self, sentence: str, field: str, **facts: Any) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.facts = facts
+
+
+def _number(value: Any) -> Any:
+    return read_number(value) if isinstance(value, str) else value
+
+
+PartySize = Annotated[int, BeforeValidator(_number)]
+_DATE = "The day as the caller said it, e.g. 'tomorrow' or 'next friday', or as YYYY-MM-DD"
+_TIME = "The time as the caller said it, e.g. 'half past seven', or as HH:MM in 24 hours"
+_WHOSE = "The name the booking is under, if the caller said it"
+
+
+class _Availability(BaseModel):
+    party_size: PartySize = Field(description="Number of people")
+    date: str = Field(description=_DATE)
+    time: str = Field(description=_TIME)
+
+
+class _Book(_Availability):
+    name: str = Field(default="", description="The caller's name, if they said it")
+    phone: str = Field(default="", description="The caller's phone number, if they said it")
+
+
+class _Find(BaseModel):
+    name: str = Field(default="", description=_WHOSE)
+    phone: str = Field(default="", description="The phone number of the booking, if said")
+    date: str = Field(default="", description="The day of the existing booking, if said")
+
+
+class _Change(_Find):
+    new_date: str = Field(default="", description=f"Only if the day changes. {_DATE}")
+    new_time: str = Field(default="", description=f"Only if the time changes. {_TIME}")
+    new_party_size: PartySize = Field(default=0, description="Only if the number of people changes")
+    new_name: str = Field(default="", description="Only if the name changes")
+
+
+class _Day(BaseModel):
+    date: str = Field(default="today", description=_DATE)
+
+
+class RestaurantTools:
+    """See the module's docstring. One worker thread owns the database."""
+
+    Settings: ClassVar[type[BaseModel]] = RestaurantSettings
+
+    def __init__(self, settings: RestaurantSettings, agent: Agent, now: Clock) -> None:
+        self._settings = settings
+        self._agent = agent
+        self._now = now
+        self._thread: ThreadPoolExecutor | None = None
+        self._store: BookingStore | None = None
+
+    async def start(self) -> None:
+        """Open the database.
+
+        Raises:
+            AgentError: The file cannot be made or is no database.
+        """
+        path = self.database
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bookings")
+        settings = self._settings
+        try:
+            self._store = await asyncio.get_running_loop().run_in_executor(
+                self._thread, BookingStore, path, settings.tables, settings.seating_minutes
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._thread.shutdown()
+            raise AgentError(f"restaurant.database: {path} cannot be opened: {error}") from error
+
+    async def stop(self) -> None:
+        """Close the database after whatever still runs on it."""
+        if self._store is not None and self._thread is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+            self._thread.shutdown()
+            self._store = None
+
+    @property
+    def database(self) -> Path | None:
+        """Where the bookings are; None is memory."""
+        if self._settings.database == ":memory:":
+            return None
+        slug = re.sub(r"[^a-z0-9]+", "-", self._agent.name.lower()).strip("-") or "restaurant"
+        folder = os.environ.get("VOICE_AGENT_DATA")
+        base = Path(folder) if folder else user_data_path("voice-agent", appauthor=False)
+        return base / Path(self._settings.database or f"{slug}.sqlite").expanduser()
+
+    def tools(self, conversation: str = "") -> list[Tool]:
+        """Return the tools of one conversation; its id tells unnamed callers apart."""
+
+        async def check(wish: _Availability) -> dict[str, Any]:
+            return await self._run(lambda store, now: self._check(store, now, wish))
+
+        async def book(wish: _Book) -> dict[str, Any]:
+            return await self._run(lambda store, now: self._book(store, now, wish, conversation))
+
+        async def change(wish: _Change) -> dict[str, Any]:
+            return await self._run(lambda store, now: self._change(store, now, wish, conversation))
+
+        async def cancel(wish: _Find) -> dict[str, Any]:
+            return await self._run(lambda store, now: self._cancel(store, now, wish, conversation))
+
+        async def hours(wish: _Day) -> dict[str, Any]:
+            return self._hours(self._now(), wish)
+
+        return [
+            tool(
+                "check_availability",
+                "Look whether a table is free. Changes nothing.",
+                *(_Availability, check),
+                read_only=True,
+            ),
+            tool(
+                "book_table",
+                "Book a table as soon as the number of people, the day and the time are known.",
+                *(_Book, book),
+            ),
+            tool(
+                "change_booking",
+                "Change an existing booking, e.g. the one made earlier in this call.",
+                *(_Change, change),
+            ),
+            tool(
+                "cancel_booking",
+                "Cancel an existing booking, e.g. the one made earlier in this call.",
+                *(_Find, cancel),
+            ),
+            tool(
+                "opening_hours",
+                "Tell when the restaurant is open on one day. Changes nothing.",
+                *(_Day, hours),
+                read_only=True,
+            ),
+        ]
+
+    async def _run(
+        self, work: Callable[[BookingStore, datetime], dict[str, Any]]
+    ) -> dict[str, Any]:
+        store, thread = self._store, self._thread
+        if store is None or thread is None:
+            raise RuntimeError("RestaurantTools.start() was not awaited")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                thread, work, store, self._now()
+            )
+        except _Refusal as refusal:
+            return {"error": str(refusal), "field": refusal.field, **refusal.facts}
+        except sqlite3.Error:
+            return {"error": "I cannot reach our book of reservations right now.", "field": ""}
+
+    def _check(self, store: BookingStore, now: datetime, wish: _Availability) -> dict[str, Any]:
+        day, at = self._moment(wish.date, wish.time, now)
+        self._seats(wish.party_size, "party_size")
+        asked = {"party_size": wish.party_size, "date": day.isoformat(), "time": f"{at:%H:%M}"}
+        when = f"{say_date(day, now)}, at {say_time(at)}"
+        if store.free_table(wish.party_size, day, at) is not None:
+            said = (
+                f"Yes, we have a table for {say_number(wish.party_size)} {when}. Shall I book it?"
+            )
+            return {"available": True, **asked, "say": said}
+        others = self._alternatives(store, now, wish.party_size, day, at)
+        said = f"I am sorry, we are full {when}. {_offer(others)}"
+        alternatives = [f"{other:%H:%M}" for other in others]
+        return {"available": False, **asked, "alternatives": alternatives, "say": said}
+
+    def _book(
+        self, store: BookingStore, now: datetime, wish: _Book, conversation: str
+    ) -> dict[str, Any]:
+        day, at = self._moment(wish.date, wish.time, now)
+        self._seats(wish.party_size, "party_size")
+        booking = Booking(
+            name=_name(wish.name),
+            party_size=wish.party_size,
+            date=day,
+            time=at,
+            phone=_phone(wish.phone),
+            conversation=conversation,
+        )
+        try:
+            booking = store.book(booking)
+        except NoTableError:
+            raise self._full(store, now, booking, "time") from None
+        return {"booked": True, **_facts(booking), "say": f"I have booked {_said(booking, now)}."}
+
+    def _change(
+        self, store: BookingStore, now: datetime, wish: _Change, conversation: str
+    ) -> dict[str, Any]:
+        if not (wish.new_date or wish.new_time or wish.new_party_size or wish.new_name):
+            asked = "What shall I change: the day, the time, or the number of people?"
+            raise _Refusal(asked, "new_time")
+        old = self._find(store, now, wish, conversation)
+        day, at = self._moment(
+            wish.new_date or old.date, wish.new_time or old.time, now, prefix="new_"
+        )
+        changed = replace(
+            old,
+            date=day,
+            time=at,
+            party_size=self._seats(wish.new_party_size or old.party_size, "new_party_size"),
+            name=_name(wish.new_name) or old.name,
+        )
+        try:
+            changed = store.change(changed)
+        except NoTableError:
+            raise self._full(store, now, changed, "new_time") from None
+        said = f"I have changed it: {_said(changed, now)}."
+        return {"changed": True, **_facts(changed), "say": said}
+
+    def _cancel(
+        self, store: BookingStore, now: datetime, wish: _Find, conversation: str
+    ) -> dict[str, Any]:
+        booking = self._find(store, now, wish, conversation)
+        store.cancel(booking.id)
+        said = f"I have cancelled {_said(booking, now)}."
+        return {"cancelled": True, **_facts(booking), "say": said}
+
+    def _hours(self, now: datetime, wish: _Day) -> dict[str, Any]:
+        day = read_date(wish.date, now)
+        if day is None:
+            return {"error": "Which day do you mean?", "field": "date"}
+        spans = self._agent.hours.on(day)
+        facts = {
+            "date": day.isoformat(),
+            "open": [f"{s.opens:%H:%M}-{s.closes:%H:%M}" for s in spans],
+        }
+        name = {0: "today", 1: "tomorrow"}.get((day - now.date()).days)
+        name = name or f"on {WEEKDAYS[day.weekday()].title()}"
+        if not spans:
+            return {**facts, "say": f"We are closed {name}."}
+        said = f"{name[0].upper()}{name[1:]} we are open from {say_spans(spans)}."
+        return {**facts, "say": said}
+
+    def _moment(
+        self, day_said: str | date, time_said: str | time, now: datetime, prefix: str = ""
+    ) -> tuple[date, time]:
+        """Read and check a date and a time; a refusal names the argument to ask for again."""
+        day = _read_day(day_said, time_said, now)
+        if day is None:
+            raise _Refusal("Sorry, for which day?", f"{prefix}date")
+        at = _read_time(day_said, time_said)
+        if at is None:
+            raise _Refusal("Sorry, at what time?", f"{prefix}time")
+        if day < now.date() or (day - now.date()).days > self._settings.book_ahead_days:
+            raise _Refusal("I can only book a table for the coming months.", f"{prefix}date")
+        spans = self._agent.hours.on(day)
+        if not spans:
+            weekday = f"{WEEKDAYS[day.weekday()].title()}s"
+            usual = not self._agent.hours.of_weekday(day.weekday())
+            closed = f"on {weekday}" if usual else say_date(day, now)
+            raise _Refusal(f"I am sorry, we are closed {closed}.", f"{prefix}date")
+        last = self._settings.last_seating_minutes
+
+        def seated(at: time) -> bool:
+            minutes = at.hour * 60 + at.minute
+            return any(span.start_min <= minutes <= span.end_min - last for span in spans)
+
+        if not seated(at) and at.hour > 12 and seated(at.replace(hour=at.hour - 12)):
+            at = at.replace(hour=at.hour - 12)  # "ten" where breakfast is served
+        if not seated(at):
+            latest = spans[-1].end_min - last
+            said = say_time(time(latest // 60 % 24, latest % 60))
+            opening = f"We are open from {say_spans(spans)}"
+            raise _Refusal(f"{opening}, and the last table is at {said}.", f"{prefix}time")
+        if datetime.combine(day, at) < now:
+            raise _Refusal(f"{say_time(at).capitalize()} has already passed.", f"{prefix}time")
+        return day, at
+
+    def _seats(self, party_size: int, field: str) -> int:
+        if party_size < 1:
+            raise _Refusal("For how many people?", field)
+        if party_size > max(self._settings.tables, default=0):
+            largest = say_number(max(self._settings.tables, default=0))
+            raise _Refusal(f"I am sorry, our largest table seats {largest}.", field)
+        return party_size
+
+    def _find(self, store: BookingStore, now: datetime, wish: _Find, conversation: str) -> Booking:
+        """The one booking meant: this call's own first, then by name, phone and day."""
+        filters: dict[str, Any] = {"name": _name(wish.name), "phone": _phone(wish.phone)}
+        if wish.date:
+            filters["on"] = read_date(wish.date, now)
+        found = store.find(now.date(), conversation=conversation, **filters) if conversation else []
+        if not found and (filters["name"] or filters["phone"]):
+            found = store.find(now.date(), **filters)
+        if not found:
+            if filters["name"]:
+                raise _Refusal(
+                    f"I cannot find a booking for {wish.name}. Which name is it?", "name"
+                )
+            raise _Refusal("Which name is the booking under?", "name")
+        if len(found) > 1:
+            days = " or ".join(f"{say_date(b.date, now)}, at {say_time(b.time)}" for b in found[:3])
+            raise _Refusal(f"Which booking do you mean: {days}?", "date")
+        return found[0]
+
+    def _full(self, store: BookingStore, now: datetime, wish: Booking, field: str) -> _Refusal:
+        others = self._alternatives(store, now, wish.party_size, wish.date, wish.time)
+        sentence = f"I am sorry, we are full at {say_time(wish.time)}. {_offer(others)}"
+        return _Refusal(sentence, field, alternatives=[f"{other:%H:%M}" for other in others])
+
+    def _alternatives(
+        self, store: BookingStore, now: datetime, party_size: int, day: date, at: time
+    ) -> list[time]:
+        """Up to two free times within two and a half hours, nearest first."""
+        wished = datetime.combine(day, at)
+        found: list[time] = []
+        for step in (30, -30, 60, -60, 90, -90, 120, -120, 150, -150):
+            other = wished + timedelta(minutes=step)
+            try:
+                self._moment(other.date(), other.time(), now)
+            except _Refusal:
+                continue
+            same_day = other.date() == day
+            if same_day and store.free_table(party_size, day, other.time()) is not None:
+                found.append(other.time())
+        return sorted(found[:2])
+
+
+def _read_day(day: str | date, at: str | time, now: datetime) -> date | None:
+    if not isinstance(day, str):
+        return day
+    return read_date(day, now) or (read_date(at, now) if isinstance(at, str) else None)
+
+
+def _read_time(day: str | date, at: str | time) -> time | None:
+    """The time; a model sometimes puts "tomorrow at seven" into one argument."""
+    if not isinstance(at, str):
+        return at
+    found = read_time(at)
+    return found if found or at.strip() or not isinstance(day, str) else read_time(day)
+
+
+def _facts(booking: Booking) -> dict[str, Any]:
+    return {
+        "booking": booking.id,
+        "name": booking.name or "guest",
+        "party_size": booking.party_size,
+        "date": booking.date.isoformat(),
+        "time": f"{booking.time:%H:%M}",
+    }
+
+
+def _said(booking: Booking, now: datetime) -> str:
+    people = "one person" if booking.party_size == 1 else f"{say_number(booking.party_size)} people"
+    name = f" under the name {booking.name}" if booking.name else ""
+    when = f"{say_date(booking.date, now)}, at {say_time(booking.time)}"
+    return f"a table for {people} {when}{name}"
+
+
+def _offer(times: list[time]) -> str:
+    if not times:
+        return "Would another day suit you?"
+    return f"{' or '.join(say_time(at) for at in times).capitalize()} would be free."
+
+
+def _name(said: str) -> str:
+    name = " ".join(said.split())
+    unknown = {"", "guest", "unknown", "none", "null", "caller", "n/a"}
+    if name.lower() in unknown:
+        return ""
+    return name.title() if name.islower() else name  # recognizers write no capitals
+
+
+def _phone(said: str) -> str:
+    return re.sub(r"\D", "", said)
