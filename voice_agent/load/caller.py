@@ -179,21 +179,21 @@ class Caller:
 
     async def answer(self, said: Said, *, timeout_s: float | None = None) -> Turn:
         """Hear out the answer to what was said; the agent was silent when the caller began."""
-        await self.sound(said.asked_s, "answer", timeout_s=timeout_s)
-        end_s = await self.end_of_answer(said.stop_s, said.asked_s)
-        first_s = self.heard.sound_after(said.asked_s)
-        assert first_s is not None
-        cut_in_ms = (said.stop_s - first_s) * 1000 if first_s < said.stop_s else None
+        first_s = await self.sound(said.asked_s, "answer", timeout_s=timeout_s)
         sound_s: float | None = first_s
-        if cut_in_ms is not None:
-            sound_s = self.heard.sound_after(said.stop_s)
-            if not self.heard.is_silent_at(said.stop_s):
-                sound_s = self.heard.onset_after(said.stop_s)
+        if first_s >= said.stop_s:
+            end_s = await self.end_of_answer(first_s)
+        elif self.heard.is_silent_at(said.stop_s):  # it gave way
+            sound_s = await self.sound(said.stop_s, "answer", timeout_s=timeout_s)
+            end_s = await self.end_of_answer(sound_s)
+        else:  # it talked on; what it says next may still be an answer to the whole
+            end_s = await self.quiet(said.stop_s)
+            sound_s = self.heard.onset_after(said.stop_s)
         return Turn(
             user=self.log.user_words(said.asked_s),
             agent=self.log.agent_words(said.asked_s),
             v2v_ms=None if sound_s is None else (sound_s - said.stop_s) * 1000,
-            cut_in_ms=cut_in_ms,
+            cut_in_ms=(said.stop_s - first_s) * 1000 if first_s < said.stop_s else None,
             said=said,
             sound_s=first_s if sound_s is None else sound_s,
             end_s=end_s,
@@ -202,25 +202,29 @@ class Caller:
 
     async def sound(self, since_s: float, doing: str, *, timeout_s: float | None = None) -> float:
         """Wait for the agent's first sound after ``since_s``; return when it arrived."""
-        await self.until(lambda: self.heard.sound_after(since_s) is not None, doing, timeout_s)
+        await self.until(lambda: self.heard.last_sound_s >= since_s, doing, timeout_s)
         sound_s = self.heard.sound_after(since_s)
         assert sound_s is not None
         return sound_s
 
-    async def end_of_answer(
-        self, since_s: float, words_since_s: float | None = None, *, timeout_s: float = 60.0
-    ) -> float:
-        """Wait until the agent has spoken (or not) and is done; return its last sound's arrival."""
-        words_since_s = since_s if words_since_s is None else words_since_s
+    async def end_of_answer(self, since_s: float, *, timeout_s: float = 60.0) -> float:
+        """Wait until the agent, which spoke at ``since_s``, is done; return when it was."""
 
         def over() -> bool:
             quiet_s = time.monotonic() - max(self.heard.last_sound_s, since_s)
-            if quiet_s > LONG_QUIET_S:
-                return True
-            return quiet_s > QUIET_S and self.log.answer_ended(words_since_s)
+            return quiet_s > LONG_QUIET_S or (quiet_s > QUIET_S and self.log.answer_ended(since_s))
 
         await self.until(over, "finish its answer", timeout_s)
-        return self.heard.last_sound_s
+        return max(self.heard.last_sound_s, since_s)
+
+    async def quiet(self, since_s: float, *, timeout_s: float = 60.0) -> float:
+        """Wait for two seconds of silence after ``since_s``; return when they began."""
+
+        def over() -> bool:
+            return time.monotonic() - max(self.heard.last_sound_s, since_s) > LONG_QUIET_S
+
+        await self.until(over, "fall silent", timeout_s)
+        return max(self.heard.last_sound_s, since_s)
 
     async def greeting(self, *, within_s: float = 3.0) -> str | None:
         """Hear the agent's greeting out; return its words, or None when there is none."""
@@ -229,7 +233,7 @@ class Caller:
             await self.sound(since_s, "greet", timeout_s=within_s)
         except NoAnswer:
             return None
-        await self.end_of_answer(since_s)
+        await self.end_of_answer(self.heard.sound_after(since_s) or since_s)
         return self.log.agent_words(0.0)
 
     async def wait(self, until_s: float) -> None:

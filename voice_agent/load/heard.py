@@ -148,6 +148,19 @@ class Heard:
             )
         )
 
+    def spans(self, since_s: float, gap_s: float) -> list[tuple[float, float]]:
+        """Return when sound began and ended since, by arrival; gaps up to ``gap_s`` are bridged."""
+        spans: list[tuple[float, float]] = []
+        for index in range(bisect_left(self._arrivals, since_s), len(self._levels)):
+            if self._levels[index] < AUDIBLE_DBFS:
+                continue
+            at_s = self._arrivals[index]
+            if spans and at_s - spans[-1][1] <= gap_s:
+                spans[-1] = (spans[-1][0], at_s)
+            else:
+                spans.append((at_s, at_s))
+        return spans
+
     def _below(self, since_s: float, dbfs: float) -> float | None:
         run = 0
         for index in range(bisect_left(self._arrivals, since_s), len(self._levels)):

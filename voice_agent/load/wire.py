@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -30,6 +30,17 @@ def client_ready() -> str:
     """Return the message that starts the conversation."""
     about = {"library": "voice-agent call", "library_version": "1"}
     return message("client-ready", {"version": PROTOCOL, "about": about})
+
+
+def script(words: Sequence[Mapping[str, Any]]) -> str:
+    """Return the message that tells a scripted ASR what it will hear next.
+
+    Args:
+        words: ``{"text": ..., "at_ms": ...}``, ``at_ms`` from the first voice of the utterance to
+            the word's end. Empty: what comes is no speech. A recogniser that listens knows nothing
+            of it, and nothing but a recogniser may.
+    """
+    return client_message("script", {"words": [dict(word) for word in words]})
 
 
 def client_message(kind: str, data: Data | None = None) -> str:
@@ -83,9 +94,11 @@ class Log:
 
     def user_words(self, since_s: float) -> str:
         """Return what the server took the caller to have said since."""
-        turns = [str(each.data.get("text", "")) for each in self.of("user-turn", since_s=since_s)]
+        turns: dict[Any, str] = {}
+        for each in self.of("user-turn", since_s=since_s):  # told again when it was corrected
+            turns[each.data.get("turn")] = str(each.data.get("text", ""))
         if turns:
-            return " ".join(filter(None, turns))
+            return " ".join(filter(None, turns.values()))
         said = self.last("user-transcription", since_s=since_s)
         return str(said.data.get("text", "")) if said else ""
 
