@@ -1,0 +1,289 @@
+/** The page: joins the call, the audio devices and the views. */
+import "./style/tokens.css";
+import "./style/page.css";
+import "./style/parts.css";
+import { Level, smoothed } from "./audio/level";
+import { available, Microphone, MicrophoneError } from "./audio/microphone";
+import { Speaker } from "./audio/speaker";
+import { Call, type Phase, type Trouble } from "./call/call";
+import type { ServerMessage, TurnState } from "./call/messages";
+import { EMPTY, type SpokenEvent, step, type Transcript } from "./call/transcript";
+import { AudioPanel } from "./view/audio-panel";
+import { Controls } from "./view/controls";
+import { byId, storage } from "./view/dom";
+import { showLatency } from "./view/latency-view";
+import { MeterView } from "./view/meter";
+import { Notices } from "./view/notices";
+import { Orb } from "./view/orb";
+import { themeButton } from "./view/theme";
+import { TranscriptView } from "./view/transcript-view";
+import { microphoneNotice, type Shown, troubleNotice } from "./words";
+
+const compose = byId<HTMLFormElement>("compose");
+const text = byId<HTMLInputElement>("text");
+const send = byId<HTMLButtonElement>("send");
+
+const notices = new Notices();
+const controls = new Controls();
+const transcriptView = new TranscriptView();
+const orb = new Orb(byId<HTMLCanvasElement>("orb"));
+const userLevel = new Level();
+const agentLevel = new Level();
+const meters = {
+  user: [new MeterView(byId("mic-level")), new MeterView(byId("mic-test"))],
+  agent: [new MeterView(byId("agent-level")), new MeterView(byId("speaker-test-level"))],
+};
+
+let transcript: Transcript = EMPTY;
+let turn: TurnState = "listening";
+let weak = false;
+/** Typed before there was a connection to send it over. */
+let unsent: string[] = [];
+let audioContext: AudioContext | null = null;
+
+/** The one audio context, made at a click so that the browser lets it run. */
+function context(): AudioContext {
+  audioContext ??= new AudioContext();
+  if (audioContext.state === "suspended") void audioContext.resume();
+  return audioContext;
+}
+
+const speaker = new Speaker(byId<HTMLAudioElement>("sound"), storage());
+const microphone = new Microphone(storage(), (stream) => {
+  userLevel.attach(context(), stream);
+  if (!stream && call.hasMicrophone) void call.useMicrophone(null).then(show);
+  animate();
+});
+
+const call = new Call(new URL("api/offer", document.baseURI).href, {
+  phase: onPhase,
+  trouble: onTrouble,
+  weak: (now) => {
+    weak = now;
+    show();
+  },
+  sound: onSound,
+  message: onMessage,
+  userWords: (words, final) => said({ kind: "user-words", text: words, final }),
+  agentWords: (words) => said({ kind: "agent-words", text: words }),
+  serverError: (words) => {
+    if (words) notices.show("goodbye", { title: "The server reports an error", text: words });
+  },
+});
+
+const panel = new AudioPanel(microphone, speaker, {
+  context,
+  preview: animate,
+  microphoneChosen: () => {
+    if (call.phase === "connected") void call.useMicrophone(microphone.track).then(show);
+  },
+  closed: () => {
+    if (!call.hasMicrophone || call.phase === "idle") microphone.close();
+    else if (call.phase === "connected") void call.useMicrophone(microphone.track).then(show);
+  },
+});
+
+function said(event: SpokenEvent): void {
+  transcript = step(transcript, event);
+  transcriptView.render(transcript);
+}
+
+function shown(): Shown {
+  if (call.phase !== "connected") return call.phase;
+  return weak ? "weak" : turn;
+}
+
+function show(): void {
+  controls.show({
+    phase: call.phase,
+    shown: shown(),
+    microphone: call.hasMicrophone,
+    muted: call.muted,
+  });
+  send.disabled = text.value.trim() === "";
+}
+
+async function begin(withMicrophone: boolean, resume = false): Promise<void> {
+  context();
+  notices.show("goodbye", null);
+  notices.show("sound", null);
+  if (!resume) {
+    transcript = EMPTY;
+    transcriptView.render(transcript);
+    showLatency(null);
+    turn = "listening";
+  }
+  await call.start(withMicrophone ? await openMicrophone() : null, resume);
+}
+
+/** The microphone, or null after telling what to do about it; the call goes on by typing. */
+async function openMicrophone(): Promise<MediaStreamTrack | null> {
+  try {
+    const track = await microphone.open();
+    notices.show("microphone", null);
+    return track;
+  } catch (error) {
+    const trouble = error instanceof MicrophoneError ? error.trouble : "failed";
+    const notice = microphoneNotice(trouble, location, navigator.userAgent);
+    notices.show("microphone", notice, () => void addMicrophone());
+    return null;
+  }
+}
+
+async function addMicrophone(): Promise<void> {
+  context();
+  const track = await openMicrophone();
+  if (!track) return;
+  if (call.phase === "idle") microphone.close();
+  else await call.useMicrophone(track);
+  show();
+}
+
+function onPhase(phase: Phase): void {
+  if (phase === "connected") {
+    controls.announce("Connected.");
+    const waiting = unsent;
+    unsent = [];
+    for (const words of waiting) void call.sendText(words);
+  } else {
+    weak = false;
+    said({ kind: "ended" });
+  }
+  if (phase === "idle") {
+    unsent = [];
+    turn = "listening";
+    if (!panel.isOpen) microphone.close();
+    controls.announce("Not connected.");
+  }
+  show();
+  animate();
+}
+
+function onTrouble(trouble: Trouble | null): void {
+  if (!trouble) return notices.show("call", null);
+  const act = () => {
+    if (call.phase !== "idle") return call.retryNow();
+    notices.show("call", null);
+    void begin(true, trouble.kind === "gone");
+  };
+  notices.show("call", troubleNotice(trouble), act);
+}
+
+function onSound(stream: MediaStream | null): void {
+  agentLevel.attach(context(), stream);
+  speaker.play(stream).then(
+    () => notices.show("sound", null),
+    (error: unknown) => {
+      if (!(error instanceof Error) || error.name !== "NotAllowedError") return;
+      const notice = {
+        title: "The browser holds the sound back",
+        text: "It wants a click before a page may be heard.",
+        action: "Let it be heard",
+      };
+      notices.show("sound", notice, () => onSound(stream));
+    },
+  );
+}
+
+function onMessage(message: ServerMessage): void {
+  switch (message.type) {
+    case "session": {
+      const pipeline = byId("pipeline");
+      const agent = message.agent || "Voice agent";
+      byId("agent").textContent = document.title = agent;
+      transcriptView.agentName = message.agent || "Agent";
+      pipeline.textContent = message.pipeline;
+      pipeline.title = `Pipeline: ${message.pipeline}`;
+      pipeline.hidden = message.pipeline === "";
+      return;
+    }
+    case "state":
+      turn = message.state;
+      return show();
+    case "user-turn":
+      return said({ kind: "user-turn", text: message.text });
+    case "agent-turn":
+      return said({ ...message, kind: "agent-turn" });
+    case "latency":
+      return showLatency(message);
+    case "goodbye":
+      if (message.text) said({ kind: "note", text: message.text });
+      notices.show("goodbye", {
+        title: message.reason === "error" ? "The call ended with an error" : "The call has ended",
+        text: message.text || "The server said goodbye.",
+      });
+  }
+}
+
+let last = 0;
+let running = false;
+const voices = { user: 0, agent: 0 };
+
+function frame(now: number): void {
+  const dt = Math.min(0.1, (now - last) / 1000);
+  last = now;
+  voices.user = smoothed(voices.user, call.muted ? 0 : userLevel.read(), dt);
+  voices.agent = smoothed(voices.agent, agentLevel.read(), dt);
+  for (const meter of meters.user) meter.show(voices.user);
+  for (const meter of meters.agent) meter.show(voices.agent);
+  orb.draw(shown(), voices, dt);
+  running = call.phase !== "idle" || panel.isOpen || now < settled;
+  if (running) requestAnimationFrame(frame);
+}
+
+/** Frames are drawn during a call and for a moment after a change, not all day long. */
+let settled = 0;
+function animate(): void {
+  settled = performance.now() + 1500;
+  if (running) return;
+  running = true;
+  last = performance.now();
+  requestAnimationFrame(frame);
+}
+
+byId("connect").addEventListener("click", () => void begin(true));
+byId("hangup").addEventListener("click", (event) => {
+  if (event.detail < 2) call.hangUp(); // the second half of a double click on Start is no hang-up
+});
+byId("mute").addEventListener("click", () => {
+  if (!call.hasMicrophone) return void addMicrophone();
+  call.mute(!call.muted);
+  controls.announce(call.muted ? "Muted." : "Unmuted.");
+  show();
+});
+text.addEventListener("input", show);
+compose.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const words = text.value.trim();
+  if (!words) return;
+  text.value = "";
+  if (call.phase === "connected") void call.sendText(words);
+  else unsent.push(words);
+  if (call.phase === "idle") void begin(false); // typing alone needs no microphone
+  said({ kind: "typed", text: words });
+  show();
+});
+addEventListener("online", () => call.retryNow());
+addEventListener("resize", animate);
+addEventListener("pagehide", () => call.hangUp());
+
+themeButton(animate);
+if (!available()) {
+  notices.show("microphone", microphoneNotice("insecure", location, navigator.userAgent));
+}
+show();
+animate();
+
+declare global {
+  interface Window {
+    /** For tests and the curious: the SDK's client and what has been received of the agent. */
+    voiceAgent: { readonly client: Call["client"]; received: Call["received"] };
+  }
+}
+
+window.voiceAgent = {
+  get client() {
+    return call.client;
+  },
+  received: () => call.received(),
+};
