@@ -34,7 +34,7 @@ class EspeakSettings(EngineSettings):
     """``[tts]`` with ``engine = "espeak"``."""
 
     voice: str = "en-us"
-    """A voice or language of eSpeak NG, with an optional variant: "en-us", "en-gb-x-rp+f3"."""
+    """A voice or language of eSpeak NG, with an optional variant: "en-us", "en-gb+f3"."""
     rate: int = Field(175, ge=80, le=450)
     """Words per minute."""
     pitch: int = Field(50, ge=0, le=99)
@@ -165,12 +165,12 @@ class _Clause:
             samples = self._skip_lead(samples)
         self._held = np.concatenate([self._held, samples])
         for position, sample in words:
-            start = max(0, sample - self._lead)
-            ended = self._timer.reached(position, start)
-            self._ready += ended
-            long_enough = start - self._held_from >= self._reply.in_hz * _PIECE_MS // 1000
+            self._ready += self._timer.reached(position, max(0, sample - self._lead))
+            # Up to a written word, which may be several spoken ones ("7:30").
+            until = self._timer.complete_until
+            long_enough = until - self._held_from >= self._reply.in_hz * _PIECE_MS // 1000
             if self._begun and self._ready and (long_enough or not self._held_from):
-                self._hand_over(start)
+                self._hand_over(until)
         return True
 
     def _skip_lead(self, samples: Samples) -> Samples:

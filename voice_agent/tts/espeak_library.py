@@ -24,6 +24,8 @@ _UTF8 = 1
 _EVENT_END, _EVENT_WORD = 0, 1
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _BUFFER_MS = 60
+# Languages people write and eSpeak files under a shorter name.
+_ALIASES = {"en-gb": "en", "fr-fr": "fr", "de-de": "de", "es-es": "es", "it-it": "it"}
 
 # Gets the next audio and the words that begin: (character in the text, sample in the audio).
 # Answers whether to go on.
@@ -106,15 +108,6 @@ class EspeakLibrary:
         self._callback = _Callback(self._deliver)
         self._lib.espeak_SetSynthCallback(self._callback)
 
-    def check(self, voice: Voice) -> None:
-        """Load ``voice`` so that it is quick to use.
-
-        Raises:
-            EngineError: There is no such voice.
-        """
-        with _lock:
-            self._use(voice)
-
     def synthesize(self, text: str, voice: Voice, on_audio: OnAudio) -> None:
         """Speak ``text``, calling ``on_audio`` in this thread as audio is made.
 
@@ -143,10 +136,12 @@ class EspeakLibrary:
         if voice == self._voice:
             return
         self._voice = None
-        if self._lib.espeak_SetVoiceByName(voice.name.encode()):
+        language, plus, variant = voice.name.partition("+")
+        name = _ALIASES.get(language.lower(), language) + plus + variant
+        if self._lib.espeak_SetVoiceByName(name.encode()):
             raise EngineError(
                 f"eSpeak NG has no voice {voice.name!r}; voices are languages such as en-us, "
-                "en-gb-x-rp, de or es, with an optional variant such as +f3 or +m2"
+                "en-gb, de or es, with an optional variant such as +f3 or +m2"
             )
         for parameter, value in (
             (_RATE, voice.words_per_minute),

@@ -72,17 +72,22 @@ class _Voice:
         self._parts: list[tuple[int, int, int, int]] = []  # text from, to, speech from, to
 
     def keep(self, text: str, start: int, end: int) -> None:
-        """Speak plain text as it is, word by word."""
-        for match in re.finditer(r"\s+|\S+", text[start:end]):
-            word = match.group()
-            self.put(
-                start + match.start(),
-                start + match.end(),
-                " " if word.isspace() else "".join(map(_plain, word)),
-            )
+        """Speak plain text as it is, its signs one by one."""
+        for match in re.finditer(r"\s+|[^\W\d_]+|\S", text[start:end]):
+            part = match.group()
+            at = start + match.start()
+            if part.isspace():
+                self.put(at, at + len(part), " ")
+            elif part.isalpha():
+                self.put(at, at + len(part), part)
+            else:
+                for here, sign in enumerate(part, at):
+                    self.put(here, here + 1, _plain(sign))
 
     def put(self, start: int, end: int, words: str) -> None:
-        """Speak ``words`` for the text from ``start`` to ``end``."""
+        """Speak ``words``, which may be none, for the text from ``start`` to ``end``."""
+        if not words:
+            return
         if words[:1] in _PAUSES:
             # One pause is enough, and the stronger one stays.
             self._speech = self._speech.rstrip()
@@ -138,7 +143,9 @@ _LOOK_ALIKES = {"’": "'", "‘": "'", "‐": "-", "‑": "-", "。": ".", "，
 _SYMBOLS = {"&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "%": " percent "} | {
     "×": " times ", "÷": " divided by ", "→": " to ", "…": ",", "—": ", ", "–": ", ",
     "€": " euros ", "$": " dollars ", "£": " pounds ", "¥": " yen ", "₹": " rupees ",
-    "(": ", ", ")": ",", "/": " ", "_": " ", "°": " degrees ", "½": " and a half ", "¼": " and a quarter ",
+    "(": ", ", ")": ",", "/": " ", "_": " ", "°": " degrees ",
+    "²": " squared ", "³": " cubed ", "¾": " and three quarters ", "½": " and a half ",
+    "¼": " and a quarter ",
 }  # fmt: skip
 
 
@@ -163,7 +170,7 @@ _MARKUP: list[tuple[str, str, Callable[[Match], str]]] = [
     ("fence", r"```\w*", lambda m: " "),
     ("link", r"!?\[(?=[^\[\]]*\]\()|\]\([^()\s]*\)", lambda m: ""),
     ("heading", r"(?m:^[ \t]*(?:#{1,6}|>|[-*+•])[ \t]+|^[ \t]*[-*_]{3,}[ \t]*$)", lambda m: ""),
-    ("keypad", r"(?<=\s)[*#](?=\s)", lambda m: "star" if m.group() == "*" else "hash"),
+    ("keypad", r"(?<=\S )[*#](?![^\s.,!?])", lambda m: "star" if m.group() == "*" else "hash"),
     ("marks", r"(?<![0-9])\*+|\*+(?![0-9])|`+|~~|\b_+|_+\b", lambda m: ""),
     ("line", r"(?<=\S)\s*\n\s*(?=\S)", lambda m: ", "),
 ]  # fmt: skip

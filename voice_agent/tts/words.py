@@ -50,7 +50,8 @@ class WordTimer:
     def __init__(self, words: Sequence[SpokenWord]) -> None:
         self._words = words
         self._done = 0
-        self._from = 0
+        self.complete_until = 0
+        """Sample up to which every word is complete; the next one begins there."""
 
     def reached(self, position: int, sample: int) -> list[TimedWord]:
         """Note that the text from ``position`` (characters) on is spoken from ``sample`` on.
@@ -71,7 +72,7 @@ class WordTimer:
         words = self._words[self._done : upto]
         if not words:
             return []
-        start, length = self._from, max(0, sample - self._from)
+        start, length = self.complete_until, max(0, sample - self.complete_until)
         weight = sum(word.end - word.start for word in words)
         timed = []
         passed = 0
@@ -81,5 +82,5 @@ class WordTimer:
             end = start + (length * passed // weight if weight else length)
             timed.append(TimedWord(word.original, begin, end))
         self._done = upto
-        self._from = start + length
+        self.complete_until = start + length
         return timed

@@ -1,0 +1,252 @@
+"""eSpeak NG for real: its audio, its words, its clauses in time, and its silence when told."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from pipecat.frames.frames import (
+    ErrorFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+
+from tests.tts.line import line_to
+from voice_agent.engines import EngineContext, EngineError, SessionInfo
+from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
+from voice_agent.tts.espeak_library import Voice
+from voice_agent.tts.words import SpokenWordsFrame
+
+SENTENCE = "Of course, I have a table for four people at 7:30 pm."
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[EspeakEngine]:
+    engine = EspeakEngine(EspeakSettings(), EngineContext([]))
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+def session(rate_hz: int = 48_000) -> SessionInfo:
+    return SessionInfo("test", audio_out_hz=rate_hz)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 24_000, 48_000])
+async def test_a_reply_is_speech_at_the_rate_of_the_transport(
+    engine: EspeakEngine, rate_hz: int
+) -> None:
+    """Whatever the transport sends, a sentence takes as long as it takes, and begins at once."""
+    async with line_to(engine.service(session(rate_hz))) as line:
+        heard = await line.reply(SENTENCE)
+        frames = heard.all(TTSAudioRawFrame)
+        assert {(frame.sample_rate, frame.num_channels) for frame in frames} == {(rate_hz, 1)}
+        audio = heard.audio()
+        assert 2.0 < len(audio) / rate_hz < 5.0
+        assert np.abs(audio[: rate_hz // 50]).max() > 300
+        assert np.sqrt(np.mean(audio.astype(float) ** 2)) > 1000
+        assert np.abs(audio.astype(int)).max() < 32_767
+
+
+async def test_every_rate_gives_the_same_length(engine: EspeakEngine) -> None:
+    """However many clauses a reply has; eSpeak itself varies by a few milliseconds."""
+    seconds = []
+    for rate_hz in (22_050, 48_000, 16_000):
+        async with line_to(engine.service(session(rate_hz))) as line:
+            heard = await line.reply(f"{SENTENCE} {SENTENCE} Really? Yes, yes, yes.")
+            seconds.append(len(heard.audio()) / rate_hz)
+    assert max(seconds) - min(seconds) < 0.02
+
+
+async def test_words_are_timed_within_the_audio(engine: EspeakEngine) -> None:
+    """Every written word has its samples, in order, ahead of the audio that carries it."""
+    async with line_to(engine.service(session())) as line:
+        heard = await line.reply(SENTENCE)
+        words = heard.words()
+        assert [text for text, _, _ in words] == SENTENCE.split()
+        edges = [edge for _, start, end in words for edge in (start, end)]
+        assert edges == sorted(edges)
+        assert edges[-1] <= len(heard.audio())
+        assert edges[-1] > len(heard.audio()) - 4_800
+        played = 0
+        for frame in heard.frames:
+            if isinstance(frame, TTSAudioRawFrame):
+                played += len(frame.audio) // 2
+            elif isinstance(frame, SpokenWordsFrame):
+                # A resampler may be a millisecond ahead of its own output, never behind.
+                assert frame.words[0][1] >= played - 1
+        # Half past seven takes longer to say than "a".
+        length = {text: end - start for text, start, end in words}
+        assert length["7:30"] > 3 * length["a"]
+
+
+async def test_it_is_an_ordinary_pipecat_service(engine: EspeakEngine) -> None:
+    """Started, words as text frames with times, audio, stopped: all of one context."""
+    async with line_to(engine.service(session())) as line:
+        heard = await line.reply(SENTENCE)
+        kinds = (TTSStartedFrame, TTSAudioRawFrame, TTSTextFrame, TTSStoppedFrame)
+        frames = [frame for frame in heard.frames if isinstance(frame, kinds)]
+        assert isinstance(frames[0], TTSStartedFrame)
+        assert isinstance(frames[-1], TTSStoppedFrame)
+        assert len({frame.context_id for frame in frames}) == 1
+        texts = heard.all(TTSTextFrame)
+        assert [frame.text for frame in texts] == SENTENCE.split()
+        times = [frame.pts or 0 for frame in texts]
+        assert times == sorted(times)
+        assert times[0] > 0
+
+
+async def test_the_first_clause_is_spoken_while_the_llm_still_talks(engine: EspeakEngine) -> None:
+    """Audio comes with the first comma; the rest of the text has not been written yet."""
+    async with line_to(engine.service(session())) as line:
+        await line.begin()
+        await line.tokens("Of", " course", ",")
+        await line.listener.hear(TTSAudioRawFrame, 2)
+        assert [text for text, _, _ in line.listener.words()] == ["Of", "course,"]
+        assert not line.listener.all(TTSStoppedFrame)
+        await line.tokens(" we", " do", ".")
+        await line.end()
+        await line.listener.hear(TTSStoppedFrame)
+        assert [text for text, _, _ in line.listener.words()] == "Of course, we do.".split()
+
+
+async def test_between_clauses_there_is_a_breath_and_after_the_last_none(
+    engine: EspeakEngine,
+) -> None:
+    """Clauses are 120 ms apart and sentences 250 ms; a reply ends with its last sound."""
+    async with line_to(engine.service(session())) as line:
+        heard = await line.reply("Sure, I can. Goodbye!")
+        words = heard.words()
+        assert [text for text, _, _ in words] == ["Sure,", "I", "can.", "Goodbye!"]
+        assert words[1][1] - words[0][2] == pytest.approx(5_760, abs=2)
+        assert words[3][1] - words[2][2] == pytest.approx(12_000, abs=2)
+        silent = np.abs(heard.audio()[::-1]) < 150
+        assert np.argmin(silent) < 48 * 30
+
+
+async def test_nothing_of_an_interrupted_reply_comes_later(engine: EspeakEngine) -> None:
+    """After an interruption the next reply is the only one, from its own beginning."""
+    async with line_to(engine.service(session())) as line:
+        await line.begin()
+        await line.tokens(*(f"Sentence number {number}. " for number in range(200)))
+        first = (await line.listener.hear(TTSAudioRawFrame))[0].context_id
+        await line.interrupt()
+        await line.reply("A new one.")
+        frames = line.listener.frames
+        context = line.listener.all(TTSStoppedFrame)[0].context_id
+        assert context != first
+        started = next(
+            at
+            for at, frame in enumerate(frames)
+            if isinstance(frame, TTSStartedFrame) and frame.context_id == context
+        )
+        late = [frame for frame in frames[started:] if getattr(frame, "context_id", None) == first]
+        assert late == []
+        new = [
+            frame for frame in line.listener.all(SpokenWordsFrame) if frame.context_id == context
+        ]
+        assert new[0].words[0][:2] == ("A", 0)
+
+
+async def test_a_clause_under_way_is_given_up(engine: EspeakEngine) -> None:
+    """The thread is free at once when a minute of speech is interrupted, not when it is done."""
+    library = engine._library
+    assert library is not None
+    delivered = threading.Event()
+    count = 0
+
+    def stop_at_the_third(samples: object, words: object) -> bool:
+        nonlocal count
+        count += 1
+        delivered.set()
+        return count < 3
+
+    await asyncio.to_thread(library.synthesize, "word " * 1000, Voice("en-us"), stop_at_the_third)
+    assert delivered.is_set()
+    assert count == 3
+
+
+async def test_two_conversations_do_not_mix(engine: EspeakEngine) -> None:
+    """Speaking at the same time, each hears what it would have heard alone."""
+    texts = ("Good morning, how are you today?", "The kitchen closes at eleven, not before.")
+    alone = []
+    for text in texts:
+        async with line_to(engine.service(session())) as line:
+            alone.append((await line.reply(text)).audio())
+    async with (
+        line_to(engine.service(session())) as one,
+        line_to(engine.service(session())) as other,
+    ):
+        await asyncio.gather(one.reply(texts[0]), other.reply(texts[1]))
+        for line, audio, text in zip((one, other), alone, texts, strict=True):
+            assert [word for word, _, _ in line.listener.words()] == text.split()
+            assert abs(len(line.listener.audio()) - len(audio)) < 480
+
+
+async def test_text_without_anything_to_say_is_silent(engine: EspeakEngine) -> None:
+    """An emoji or a rule is no speech and no error; the reply around it is spoken."""
+    async with line_to(engine.service(session())) as line:
+        heard = await line.reply("😀\n---\nHello there. 🎉\n")
+        assert [text for text, start, end in heard.words() if end > start] == ["Hello", "there."]
+        assert heard.all(ErrorFrame) == []
+
+
+async def test_a_greeting_is_spoken_and_stopped(engine: EspeakEngine) -> None:
+    """Pipecat's TTSSpeakFrame works outside a reply."""
+    async with line_to(engine.service(session())) as line:
+        await line.send(TTSSpeakFrame("Bella Notte, good evening."))
+        await line.listener.hear(TTSStoppedFrame)
+        assert [
+            word for word, _, _ in line.listener.words()
+        ] == "Bella Notte, good evening.".split()
+
+
+async def test_settings_change_the_voice() -> None:
+    """A slower rate takes longer, another voice sounds different."""
+    lengths = {}
+    for name, settings in {
+        "usual": EspeakSettings(),
+        "slow": EspeakSettings(rate=110),
+        "other": EspeakSettings(voice="en-gb+f3", pitch=70),
+    }.items():
+        engine = EspeakEngine(settings, EngineContext([]))
+        await engine.start()
+        async with line_to(engine.service(session())) as line:
+            lengths[name] = (await line.reply(SENTENCE)).audio()
+        await engine.stop()
+    assert len(lengths["slow"]) > 1.2 * len(lengths["usual"])
+    assert len(lengths["other"]) != len(lengths["usual"])
+
+
+async def test_an_unknown_voice_is_a_clear_error() -> None:
+    """It is found out at the start, and the message says what a voice is."""
+    engine = EspeakEngine(EspeakSettings(voice="klingon-opera"), EngineContext([]))
+    with pytest.raises(EngineError, match=r"no voice 'klingon-opera'.*en-us"):
+        await engine.start()
+
+
+async def test_no_thread_is_left() -> None:
+    """An engine that stopped has no thread, started or not."""
+    before = set(threading.enumerate())
+    engine = EspeakEngine(EspeakSettings(), EngineContext([]))
+    await engine.start()
+    await engine.stop()
+    await engine.stop()
+    left = [t.name for t in set(threading.enumerate()) - before if t.name.startswith("espeak")]
+    assert left == []
+
+
+async def test_there_is_no_click_between_clauses(engine: EspeakEngine) -> None:
+    """No two samples at a seam between frames are further apart than within speech."""
+    async with line_to(engine.service(session())) as line:
+        heard = await line.reply(f"{SENTENCE} {SENTENCE}")
+        frames = [np.frombuffer(frame.audio, np.int16) for frame in heard.all(TTSAudioRawFrame)]
+        seams = [abs(int(left[-1]) - int(right[0])) for left, right in pairwise(frames)]
+        steps = np.abs(np.diff(heard.audio().astype(int)))
+        assert max(seams) <= np.max(steps)
+        assert np.median(seams) < 1500
