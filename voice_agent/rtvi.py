@@ -1,23 +1,20 @@
 """The conversation as a browser sees it: RTVI messages, both ways.
 
-The protocol, its handshake and its message shapes are Pipecat's (``RTVIProcessor`` and its
-models), so that every RTVI client connects. What is told comes from the turn machine and from
-playout rather than from watching frames: words appear when they are heard, not when they are made.
+The message shapes are Pipecat's own models, so that every RTVI client connects. What is told comes
+from the turn machine and from playout rather than from watching frames (Pipecat's ``RTVIObserver``
+sees every frame of every processor): words appear when they are heard, not when they are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pipecat.frames.frames import Frame
-from pipecat.processors.frame_processor import FrameDirection
-from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.processors.frameworks.rtvi import models as rtvi
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from voice_agent.trace.turns import TurnLatency
+from voice_agent import __version__
 from voice_agent.turns.events import (
     Action,
     Correct,
@@ -25,6 +22,7 @@ from voice_agent.turns.events import (
     Heard,
     NoTurn,
     Release,
+    Resume,
     Retract,
     Stop,
     Typed,
@@ -33,6 +31,9 @@ from voice_agent.turns.events import (
 )
 from voice_agent.turns.playout import FirstSound, PlayedOut, PlayoutEvent, WordsPlayed
 from voice_agent.turns.state import Agent, State, User
+
+MAX_TYPED = 2000
+"""Characters of a typed turn."""
 
 
 def _state_label(state: State) -> str:
@@ -47,16 +48,15 @@ def _state_label(state: State) -> str:
             return "listening"
 
 
-class ClientVoice(RTVIProcessor):
+class RtviClient:
     """Speaks RTVI with one client.
 
     Args:
         send: Sends one message to the client, in order; never blocks.
         session: What the client is told first: conversation id, agent and pipeline names.
-        on_text: Takes a turn the user typed.
+        on_text: Takes a turn the user typed, or the keys pressed.
         on_ready: Called once, when the client listens.
         on_hang_up: Called when the client asks for the end.
-        heard: Returns what was heard of the answer being cut off.
     """
 
     def __init__(
@@ -66,9 +66,8 @@ class ClientVoice(RTVIProcessor):
         *,
         on_text: Callable[[str], None],
         on_ready: Callable[[], None],
-        on_hang_up: Callable[[], Awaitable[None]],
+        on_hang_up: Callable[[], None],
     ) -> None:
-        super().__init__()
         self._send = send
         self._session = session
         self._on_text = on_text
@@ -81,10 +80,6 @@ class ClientVoice(RTVIProcessor):
 
     # ----- to the client -----
 
-    async def push_transport_message(self, model: BaseModel, exclude_none: bool = True) -> None:
-        """Send at once: messages have nothing to wait for behind the pipeline's frames."""
-        self._send(model.model_dump(exclude_none=exclude_none))
-
     def tell(self, model: BaseModel) -> None:
         """Send an RTVI message."""
         self._send(model.model_dump(exclude_none=True))
@@ -92,10 +87,6 @@ class ClientVoice(RTVIProcessor):
     def tell_server(self, data: dict[str, Any]) -> None:
         """Send one of our own messages, as RTVI's ``server-message``."""
         self.tell(rtvi.ServerMessage(data=data))
-
-    def latency(self, latency: TurnLatency) -> None:
-        """Tell where the turn's milliseconds went."""
-        self.tell_server(latency.message())
 
     def observe(
         self, now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
@@ -131,6 +122,8 @@ class ClientVoice(RTVIProcessor):
                     self._told_text = ""
                 case Stop(tag):
                     self._tell_answer(tag.turn, " ".join(self._answer), interrupted=True)
+                case Resume():
+                    self.tell(rtvi.BotStartedSpeakingMessage())
                 case Unduck() | NoTurn():
                     self._tell_transcript("", final=True)
                     self._user_stopped()
@@ -170,36 +163,40 @@ class ClientVoice(RTVIProcessor):
 
     # ----- from the client -----
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Pass frames on."""
-        await super().process_frame(frame, direction)
-
-    async def take(self, message: dict[str, Any]) -> None:
-        """Take a message of the client's data channel; what is not RTVI is answered by an error."""
+    def take(self, message: dict[str, Any]) -> None:
+        """Take a message of the client's; what cannot be used is answered by an RTVI error."""
         if message.get("label") != rtvi.MESSAGE_LABEL:
-            return
-        if message.get("type") == "disconnect-bot":
-            await self._on_hang_up()
             return
         try:
             parsed = rtvi.Message.model_validate(message)
-        except ValueError:
-            await self.send_error("not a valid RTVI message")
-            return
-        if parsed.type == "client-ready":
-            await self._ready(parsed)
-        elif parsed.type == "send-text":
-            self._typed(parsed)
-        else:
-            await self._handle_message(parsed)
+            self._take(parsed)
+        except ValidationError:
+            self.tell(
+                rtvi.ErrorResponse(
+                    id=str(message.get("id", "")),
+                    data=rtvi.ErrorResponseData(error="not a valid RTVI message"),
+                )
+            )
 
-    async def _ready(self, message: rtvi.Message) -> None:
-        await self._handle_message(message)
-        await self.set_bot_ready(about={"library": "voice-agent"})
-        self.tell_server({"type": "session", **self._session})
-        self._on_ready()
-
-    def _typed(self, message: rtvi.Message) -> None:
-        content = (message.data or {}).get("content")
-        if isinstance(content, str) and content.strip():
-            self._on_text(content.strip()[:2000])
+    def _take(self, message: rtvi.Message) -> None:
+        match message.type:
+            case "client-ready":
+                about = {"library": "voice-agent", "library_version": __version__}
+                asked = str((message.data or {}).get("version", ""))
+                version = asked if asked.startswith("1.") else rtvi.PROTOCOL_VERSION
+                data = rtvi.BotReadyData(version=version, about=about)
+                self.tell(rtvi.BotReady(id=message.id, data=data))
+                self.tell_server({"type": "session", **self._session})
+                self._on_ready()
+            case "disconnect-bot":
+                self._on_hang_up()
+            case "send-text":
+                text = rtvi.SendTextData.model_validate(message.data or {}).content.strip()
+                if text:
+                    self._on_text(text[:MAX_TYPED])
+            case "dtmf":
+                keys = rtvi.DTMFInputData.model_validate(message.data or {}).buttons
+                self._on_text("".join(key.value for key in keys))
+            case _:
+                error = rtvi.ErrorResponseData(error=f"unsupported message type {message.type!r}")
+                self.tell(rtvi.ErrorResponse(id=message.id, data=error))

@@ -114,6 +114,12 @@ class Ledger:
             if exchange.turn == turn:
                 exchange.heard, exchange.interrupted = text, interrupted
 
+    def add_result(self, turn: int, call_id: str, result: Any) -> None:
+        """Add the result of a tool call that came when its answer was already cut off."""
+        for exchange in self.exchanges:
+            if exchange.turn == turn:
+                exchange.items.append(result_message(call_id, result))
+
     @property
     def last_said(self) -> str:
         """What was last heard of the agent: what the user's words are an answer to."""

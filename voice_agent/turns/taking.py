@@ -98,6 +98,12 @@ class Lines:
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
 
 
+class ReplyContext(LLMContext):
+    """The context of one answer; tool calls made for it are found again by ``tag``."""
+
+    tag: Tag
+
+
 class Observer(Protocol):
     """Watches a conversation; may not change what it does, and must not block or raise."""
 
@@ -214,6 +220,10 @@ class TurnTaking(FrameProcessor):
             await event.wait()
         self.post(Bound(tag))
 
+    def remember_result(self, tag: Tag, call_id: str, result: Any) -> None:
+        """Keep the result of a tool that ended after its answer was interrupted."""
+        self.ledger.add_result(tag.turn, call_id, result)
+
     @property
     def generating(self) -> Tag | None:
         """The answer the language model is working on."""
@@ -229,9 +239,9 @@ class TurnTaking(FrameProcessor):
             case InterimTranscriptionFrame() | TranscriptionFrame():
                 self._hear(frame.text, isinstance(frame, TranscriptionFrame))
             case FunctionCallsStartedFrame() if direction is FrameDirection.UPSTREAM:
-                draft = self._drafts.get(self._generating) if self._generating else None
-                if draft is not None:
-                    draft.calls.update(call.tool_call_id for call in frame.function_calls)
+                for call in frame.function_calls:
+                    if isinstance(call.context, ReplyContext) and call.context.tag in self._drafts:
+                        self._drafts[call.context.tag].calls.add(call.tool_call_id)
             case FunctionCallInProgressFrame() if direction is FrameDirection.UPSTREAM:
                 draft = self._draft_of(frame.tool_call_id)
                 if draft is not None:
@@ -355,9 +365,11 @@ class TurnTaking(FrameProcessor):
     def _run_llm(self, draft: Draft) -> None:
         draft.rounds += 1
         messages = cast(list[LLMContextMessage], self.ledger.provisional(draft))
-        context = LLMContext(messages=messages)
         if self._tools is not None and self._tools.standard_tools:
-            context = LLMContext(messages=messages, tools=self._tools)
+            context = ReplyContext(messages=messages, tools=self._tools)
+        else:
+            context = ReplyContext(messages=messages)
+        context.tag = draft.tag
         self._queue(LLMContextFrame(context=context))
 
     def _forget(self, tag: Tag) -> None:

@@ -1,0 +1,256 @@
+"""One conversation: a Pipecat pipeline built from a pipeline's settings around one transport.
+
+ears -> ASR -> turn-taking -> LLM -> TTS -> reply gate, and the transport pulls the agent's voice
+from playout. Everything the conversation started ends with ``run``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from loguru import logger
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import MetricsFrame
+from pipecat.metrics.metrics import TTFBMetricsData
+from pipecat.pipeline.pipeline import Pipeline as FramePipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.services.llm_service import FunctionCallParams
+from pipecat.workers.runner import WorkerRunner
+
+from voice_agent.agents.tools import Tool
+from voice_agent.engines import SessionInfo
+from voice_agent.media import HEARD_HZ, Transport, now_ms
+from voice_agent.resources import Resources
+from voice_agent.rtvi import RtviClient
+from voice_agent.trace.turns import TurnClock, TurnLatency
+from voice_agent.turns.ears import Ears
+from voice_agent.turns.events import Action, Event, Greeting, Tag, Typed
+from voice_agent.turns.gate import ReplyGate
+from voice_agent.turns.ledger import Ledger
+from voice_agent.turns.playout import Playout, PlayoutEvent
+from voice_agent.turns.state import Agent, State, User
+from voice_agent.turns.taking import Lines, ReplyContext, TurnTaking
+
+GREET_ANYWAY_S = 2.5
+"""A client that speaks no RTVI never says it is ready; it is greeted after this long."""
+
+GOODBYES = {
+    "idle": "Nobody has said anything for a while, so I hung up.",
+    "shutdown": "The server is shutting down. Please call again in a moment.",
+    "error": "Something went wrong on the server's side.",
+}
+
+
+class Conversation:
+    """Talks with one caller.
+
+    Args:
+        resources: What all conversations share.
+        transport: The caller's connection; closed when the conversation is over.
+        conversation_id: Names it to the client, who may come back with it.
+        ledger: What an earlier connection of this conversation left behind.
+        on_latency: Told of every turn's latency.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        transport: Transport,
+        *,
+        conversation_id: str | None = None,
+        ledger: Ledger | None = None,
+        on_latency: Callable[[TurnLatency], None] | None = None,
+    ) -> None:
+        self.id = conversation_id or uuid.uuid4().hex
+        self._resources = resources
+        self._transport = transport
+        self._on_latency = on_latency
+        self._resumed = ledger is not None and bool(ledger.exchanges)
+        self._greeted = False
+        self._last_active_ms = now_ms()
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._clock = TurnClock()
+        pipeline, agent = resources.pipeline, resources.agent
+        self.ledger = ledger or Ledger(agent.system_prompt(agent.now()))
+
+        session = SessionInfo(self.id, HEARD_HZ, transport.audio_out_hz)
+        self._playout = Playout(
+            transport.audio_out_hz, pipeline.turns.duck_db, lambda event: taking.on_playout(event)
+        )
+        llm = resources.llm(session)
+        self._llm_name = llm.name
+        tools = resources.tools.tools(self.id)
+        self._taking = taking = TurnTaking(
+            pipeline.turns,
+            self.ledger,
+            self._playout,
+            tools=ToolsSchema(standard_tools=[tool.schema() for tool in tools]),
+            words=resources.words,
+            sound=resources.sound.asker() if resources.sound is not None else None,
+            listened=lambda: ears.remembered(),
+            lines=Lines(greeting=agent.greeting),
+        )
+        for tool in tools:
+            llm.register_function(tool.name, self._tool_handler(tool))
+        ears = Ears(
+            transport,
+            resources.vad.stream(),
+            pipeline.vad,
+            on_voice=taking.on_voice,
+            on_gone=lambda: self.hang_up("gone"),
+        )
+        gate = ReplyGate(
+            self._playout,
+            on_first_audio=lambda tag: self._clock.first_audio(tag, now_ms()),
+            on_round_ended=taking.on_round_ended,
+            on_metrics=self._on_metrics,
+        )
+        self._rtvi = RtviClient(
+            transport.send,
+            {"conversation": self.id, "agent": agent.name, "pipeline": pipeline.name},
+            on_text=lambda text: taking.post(Typed(text)),
+            on_ready=self._greet,
+            on_hang_up=lambda: self.hang_up("gone"),
+        )
+        taking.observe(self._observe)
+        taking.observe(self._rtvi.observe)
+        self._worker = PipelineWorker(
+            FramePipeline(
+                [ears, resources.asr(session), taking, llm, resources.tts(session), gate]
+            ),
+            params=PipelineParams(
+                audio_in_sample_rate=HEARD_HZ,
+                audio_out_sample_rate=transport.audio_out_hz,
+                enable_metrics=True,
+                send_initial_empty_metrics=False,
+            ),
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+            idle_timeout_secs=None,
+            check_dangling_tasks=False,
+        )
+
+    async def run(self) -> str:
+        """Converse until somebody hangs up; return why it ended.
+
+        Reasons: "gone" (the caller hung up or was lost), "idle", "shutdown", "error".
+        """
+        runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
+        await runner.add_workers(self._worker)
+        reason = "error"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                pipeline = tasks.create_task(runner.run(), name=f"pipeline {self.id}")
+                pipeline.add_done_callback(lambda _: self.hang_up("error"))
+                helpers = [
+                    tasks.create_task(self._take_messages(), name=f"messages {self.id}"),
+                    tasks.create_task(self._watch(), name=f"watch {self.id}"),
+                ]
+                self._transport.play(self._playout)
+                reason = await self._over
+                if reason in GOODBYES:
+                    text = GOODBYES[reason]
+                    self._rtvi.tell_server({"type": "goodbye", "reason": reason, "text": text})
+                for helper in helpers:
+                    helper.cancel()
+                await self._worker.cancel(reason=reason)
+        finally:
+            await self._transport.close()
+        return reason
+
+    def hang_up(self, reason: str) -> None:
+        """End the conversation now."""
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    async def finish(self, reason: str, grace_s: float) -> None:
+        """End the conversation when the current answer has been heard, ``grace_s`` at most."""
+        try:
+            async with asyncio.timeout(grace_s):
+                while self._taking.state.agent not in (Agent.IDLE, Agent.STOPPED):
+                    await self._quiet()
+        except TimeoutError:
+            logger.warning("an answer was cut off: it outlasted the time to finish")
+        self.hang_up(reason)
+
+    @property
+    def clock(self) -> TurnClock:
+        """The conversation's latencies and counts."""
+        return self._clock
+
+    # ----- what happens meanwhile -----
+
+    async def _take_messages(self) -> None:
+        async for message in self._transport.messages():
+            self._rtvi.take(message)
+
+    async def _watch(self) -> None:
+        """Greet a client that says nothing; end a conversation in which nobody does."""
+        await asyncio.sleep(GREET_ANYWAY_S)
+        self._greet()
+        idle_ms = self._resources.pipeline.sessions.idle_timeout_s * 1000.0
+        while (left := self._last_active_ms + idle_ms - now_ms()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left / 1000.0)
+        self.hang_up("idle")
+
+    async def _quiet(self) -> None:
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def watch(
+            now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
+        ) -> None:
+            if state.agent in (Agent.IDLE, Agent.STOPPED) and not ended.done():
+                ended.set_result(None)
+
+        self._taking.observe(watch)
+        await ended
+
+    def _greet(self) -> None:
+        if self._greeted:
+            return
+        self._greeted = True
+        wanted = self._resources.pipeline.greeting and self._resources.agent.greeting
+        if wanted and not self._resumed and self._taking.state.user is User.QUIET:
+            self._taking.post(Greeting())
+
+    def _observe(
+        self, now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
+    ) -> None:
+        self._last_active_ms = now
+        latency = self._clock.event(now, event, actions, state)
+        if latency is not None:
+            parts = ", ".join(f"{s.name} {s.ms:.0f}" for s in latency.segments)
+            logger.info(f"turn {latency.turn}: {latency.v2v_ms:.0f} ms ({parts})")
+            self._rtvi.tell_server(latency.message())
+            if self._on_latency is not None:
+                self._on_latency(latency)
+
+    def _on_metrics(self, frame: MetricsFrame) -> None:
+        tag = self._taking.generating
+        for metric in frame.data:
+            if isinstance(metric, TTFBMetricsData) and metric.processor == self._llm_name and tag:
+                self._clock.first_token(tag, now_ms())
+
+    def _tool_handler(self, tool: Tool) -> Callable[[FunctionCallParams], Awaitable[None]]:
+        async def handle(params: FunctionCallParams) -> None:
+            tag = params.context.tag if isinstance(params.context, ReplyContext) else None
+            if not tool.read_only and tag is not None:
+                await self._taking.decided(tag)
+            result = await self._run_tool(tool, tag, params)
+            await params.result_callback(result)
+
+        return handle
+
+    async def _run_tool(self, tool: Tool, tag: Tag | None, params: FunctionCallParams) -> Any:
+        """Run a tool to its end even if its answer is interrupted: what it did, it did."""
+        running = asyncio.ensure_future(tool.run(params.arguments))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            result = await running
+            if tag is not None and not tool.read_only:
+                self._taking.remember_result(tag, params.tool_call_id, result)
+            raise

@@ -1,0 +1,196 @@
+"""The calls of one process: how many, how they begin, how they are taken up again, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc.sdp import candidate_from_sdp
+from loguru import logger
+
+from voice_agent.config import Pipeline
+from voice_agent.conversation import Conversation
+from voice_agent.errors import BadOffer, Busy
+from voice_agent.resources import Resources
+from voice_agent.trace.turns import TurnLatency
+from voice_agent.transports.webrtc import WebRtcTransport
+from voice_agent.turns.ledger import Ledger
+
+RETRY_AFTER_S = 20.0
+"""What a caller is told to wait when all lines are busy."""
+REMEMBERED_TURNS = 1000
+"""Latencies kept for the health figures."""
+
+
+@dataclass(slots=True)
+class _Call:
+    conversation: Conversation
+    transport: WebRtcTransport
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    ledger: Ledger
+    until: float
+
+
+class Conversations:
+    """Everything a server needs of its calls.
+
+    Args:
+        pipeline: The validated pipeline.
+
+    Raises:
+        EngineError: The agent's file cannot be used.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._resources = Resources(pipeline)
+        self._calls: dict[str, _Call] = {}
+        self._answering = 0
+        self._kept: dict[str, _Kept] = {}
+        self._stopping = False
+        self._latencies: deque[TurnLatency] = deque(maxlen=REMEMBERED_TURNS)
+
+    @property
+    def active(self) -> int:
+        """Calls now, those being answered included."""
+        return len(self._calls) + self._answering
+
+    @property
+    def max(self) -> int:
+        """Calls at most."""
+        return self._pipeline.sessions.max
+
+    async def start(self) -> None:
+        """Load everything, off the event loop.
+
+        Raises:
+            EngineError: With what is missing and what to do.
+        """
+        await self._resources.start()
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Take no more calls, let every current answer be heard (``grace_s`` at most), end."""
+        self._stopping = True
+        calls = list(self._calls.values())
+        await asyncio.gather(*(call.conversation.finish("shutdown", grace_s) for call in calls))
+        tasks = [call.task for call in calls if call.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._resources.stop()
+
+    async def offer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer a SmallWebRTC client's offer: {sdp, type, pc_id?, restart_pc?, request_data?}.
+
+        Raises:
+            Busy: All lines are taken, or the server is stopping.
+            BadOffer: The offer cannot be used.
+        """
+        known = self._calls.get(request.get("pc_id") or "")
+        if known is not None:
+            restart = bool(request.get("restart_pc"))
+            return await known.transport.renegotiate(request["sdp"], restart=restart)
+        asked = (request.get("request_data") or request.get("requestData") or {}).get(
+            "conversation"
+        )
+        conversation_id = asked if isinstance(asked, str) and 0 < len(asked) <= 64 else ""
+        await self._end_earlier(conversation_id)
+        if self._stopping or self.active >= self.max:
+            raise Busy(RETRY_AFTER_S)
+        self._answering += 1
+        try:
+            transport, answer = await WebRtcTransport.answer(
+                request["sdp"], ice_servers=list(self._pipeline.server.ice_servers)
+            )
+            self._begin(answer["pc_id"], transport, conversation_id)
+        finally:
+            self._answering -= 1
+        return dict(answer)
+
+    async def candidates(self, request: dict[str, Any]) -> None:
+        """Take more ICE candidates: {pc_id, candidates: [{candidate, sdp_mid, sdp_mline_index}]}.
+
+        Raises:
+            BadOffer: No such call, or a candidate that cannot be read.
+        """
+        call = self._calls.get(str(request.get("pc_id")))
+        if call is None:
+            raise BadOffer("no such call")
+        for each in request.get("candidates", []):
+            try:
+                text = each["candidate"].removeprefix("candidate:")
+                candidate = candidate_from_sdp(text) if text else None
+                if candidate is not None:
+                    candidate.sdpMid = each["sdp_mid"]
+                    candidate.sdpMLineIndex = each["sdp_mline_index"]
+                await call.transport.add_candidate(candidate)
+            except (AssertionError, IndexError, KeyError, ValueError) as error:
+                raise BadOffer("a candidate cannot be read") from error
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the calls' turns have cost so far: counts, and v2v percentiles in ms."""
+        v2v = sorted(latency.v2v_ms for latency in self._latencies)
+        guessed = sum(latency.guessed for latency in self._latencies)
+        return {
+            "turns": len(v2v),
+            "guessed": guessed,
+            "v2v_ms": {
+                "p50": round(v2v[len(v2v) // 2], 1) if v2v else None,
+                "p95": round(v2v[min(len(v2v) - 1, int(len(v2v) * 0.95))], 1) if v2v else None,
+            },
+            "speculations": sum(c.conversation.clock.speculations for c in self._calls.values()),
+            "wasted": sum(c.conversation.clock.wasted for c in self._calls.values()),
+        }
+
+    # ----- one call -----
+
+    def _begin(self, pc_id: str, transport: WebRtcTransport, conversation_id: str) -> None:
+        kept = self._take_kept(conversation_id)
+        conversation = Conversation(
+            self._resources,
+            transport,
+            conversation_id=conversation_id if kept else uuid.uuid4().hex,
+            ledger=kept,
+            on_latency=self._latencies.append,
+        )
+        call = self._calls[pc_id] = _Call(conversation, transport)
+        call.task = asyncio.create_task(self._converse(pc_id, call), name=f"call {pc_id}")
+
+    async def _converse(self, pc_id: str, call: _Call) -> None:
+        began = time.monotonic()
+        reason = "error"
+        try:
+            reason = await call.conversation.run()
+        except Exception:
+            logger.exception("a conversation failed")
+        finally:
+            self._calls.pop(pc_id, None)
+            if reason in ("gone", "error") and not self._stopping:
+                self._keep(call.conversation)
+            logger.info(f"call ended: {reason}, {time.monotonic() - began:.0f} s")
+
+    async def _end_earlier(self, conversation_id: str) -> None:
+        """End a connection its client has lost before we noticed, so that it can be resumed."""
+        for call in list(self._calls.values()):
+            if conversation_id and call.conversation.id == conversation_id:
+                call.conversation.hang_up("gone")
+                if call.task is not None:
+                    await asyncio.wait([call.task])
+
+    def _keep(self, conversation: Conversation) -> None:
+        now = time.monotonic()
+        self._kept = {key: kept for key, kept in self._kept.items() if kept.until > now}
+        while len(self._kept) >= 2 * self.max:
+            self._kept.pop(next(iter(self._kept)))
+        until = now + self._pipeline.sessions.resume_s
+        self._kept[conversation.id] = _Kept(conversation.ledger, until)
+
+    def _take_kept(self, conversation_id: str) -> Ledger | None:
+        kept = self._kept.pop(conversation_id, None)
+        return kept.ledger if kept is not None and kept.until > time.monotonic() else None
