@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
 from voice_agent.paths import models_dir, pipelines_dir, shown
+from voice_agent.turns.settings import TurnSettings, VadSettings
 
 if TYPE_CHECKING:
     from voice_agent.engines import EngineSettings, Stage
@@ -29,17 +30,6 @@ STAGES: tuple[Stage, ...] = ("asr", "llm", "tts")
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VadSettings(_Section):
-    """``[vad]``: when sound counts as speech."""
-
-    threshold: float = Field(default=0.5, gt=0, lt=1)
-    """Speech probability (Silero) from which a window of 32 ms counts as speech."""
-
-
-class TurnSettings(_Section):
-    """``[turns]``: when the user has finished, and what interrupts the agent."""
 
 
 class SessionSettings(_Section):

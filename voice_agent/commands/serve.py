@@ -1,0 +1,86 @@
+"""``voice-agent serve``: the page and the calls."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import os
+import socket
+import sys
+
+from voice_agent import logs
+from voice_agent.commands import fail
+from voice_agent.config import Pipeline, load_pipeline
+from voice_agent.config_errors import ConfigError
+from voice_agent.ports import PortError, bind, in_use
+from voice_agent.process import new_event_loop, seconds_since_start
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal; 0 after a polite end, 2 when it cannot start."""
+    logs.configure(arguments.verbose)
+    overrides = list(arguments.set)
+    if arguments.host is not None:
+        overrides.append(f"server.host={arguments.host}")
+    if arguments.port is not None:
+        overrides.append(f"server.port={arguments.port}")
+    try:
+        pipeline = load_pipeline(arguments.pipeline, overrides, os.environ)
+        sock = bind(pipeline.server.host, pipeline.server.port)
+    except (ConfigError, PortError) as error:
+        return fail(error)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_serve(pipeline, sock, tls=arguments.tls))
+
+
+async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
+    from voice_agent.conversation import Conversations
+    from voice_agent.engines import EngineError
+    from voice_agent.server import serve
+
+    host, port = sock.getsockname()[:2]
+    try:
+        await serve(
+            pipeline,
+            Conversations(pipeline),
+            sock,
+            tls=_certificate(host) if tls else None,
+            on_ready=lambda: _say_ready(pipeline, host, port, tls),
+        )
+    except EngineError as error:
+        return fail(error)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return fail(in_use(host, port))
+    return 0
+
+
+def _certificate(host: str) -> tuple[str, str]:
+    from voice_agent.tls import certificate_dir, lan_address, self_signed
+
+    names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), host, lan_address() or ""}
+    return self_signed(certificate_dir(), sorted(names - {"0.0.0.0", "::", ""}))
+
+
+def _say_ready(pipeline: Pipeline, host: str, port: int, tls: bool) -> None:
+    scheme = "https" if tls else "http"
+    seconds = f"ready {seconds_since_start():.1f} s after the start"
+    everywhere = host in ("0.0.0.0", "::")
+    shown = "localhost" if everywhere else f"[{host}]" if ":" in host else host
+    print(f"voice-agent ({pipeline.name}) {seconds}: {scheme}://{shown}:{port}", flush=True)
+    if everywhere:
+        _say_network(scheme, port, tls)
+
+
+def _say_network(scheme: str, port: int, tls: bool) -> None:
+    from voice_agent.tls import lan_address
+
+    if (address := lan_address()) is not None:
+        print(f"from other machines: {scheme}://{address}:{port}", flush=True)
+    if not tls:
+        print(
+            "note: on other machines browsers allow the microphone only over https: add --tls",
+            file=sys.stderr,
+        )

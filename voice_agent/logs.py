@@ -1,0 +1,36 @@
+"""What is logged: little, to stderr, and nobody's words unless asked for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from loguru import logger
+
+
+def configure(verbosity: int = 0) -> None:
+    """Set up logging; called before Pipecat is imported, which logs a banner on import.
+
+    Args:
+        verbosity: 0 logs our warnings and what a session does; 1 adds our details and Pipecat's
+            progress; 2 adds Pipecat's debugging, *which contains what people say*.
+    """
+    levels: dict[str | None, str | int | bool] = {
+        "": "INFO" if verbosity else "WARNING",
+        "voice_agent": "DEBUG" if verbosity else "INFO",
+        "pipecat": ("ERROR", "INFO", "DEBUG")[min(verbosity, 2)],
+    }
+    logger.remove()
+    logger.add(
+        sys.stderr,
+        level=0,
+        filter=levels,
+        format="<green>{time:HH:mm:ss.SSS}</green> <level>{level:<7}</level> {message}",
+        backtrace=False,
+        diagnose=False,  # diagnosing prints the values of variables: people's words among them
+    )
+    logging.basicConfig(
+        level=logging.INFO if verbosity > 1 else logging.ERROR,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
