@@ -39,5 +39,5 @@ export default defineConfig({
     license: { fileName: LICENSES },
   },
   server: { proxy: { "/api": "http://localhost:7860" } },
-  test: { include: ["test/**/*.test.ts"] },
+  test: { include: ["test/**/*.test.ts"], server: { deps: { inline: [/@pipecat-ai/] } } },
 });

@@ -2,19 +2,18 @@
 import "./style/tokens.css";
 import "./style/page.css";
 import "./style/parts.css";
-import { Level, smoothed } from "./audio/level";
+import { Level } from "./audio/level";
 import { available, Microphone, MicrophoneError } from "./audio/microphone";
 import { Speaker } from "./audio/speaker";
 import { Call, type Phase, type Trouble } from "./call/call";
 import type { ServerMessage, TurnState } from "./call/messages";
 import { EMPTY, type SpokenEvent, step, type Transcript } from "./call/transcript";
+import { Animation } from "./view/animation";
 import { AudioPanel } from "./view/audio-panel";
 import { Controls } from "./view/controls";
 import { byId, storage } from "./view/dom";
 import { showLatency } from "./view/latency-view";
-import { MeterView } from "./view/meter";
 import { Notices } from "./view/notices";
-import { Orb } from "./view/orb";
 import { themeButton } from "./view/theme";
 import { TranscriptView } from "./view/transcript-view";
 import { microphoneNotice, type Shown, troubleNotice } from "./words";
@@ -26,19 +25,16 @@ const send = byId<HTMLButtonElement>("send");
 const notices = new Notices();
 const controls = new Controls();
 const transcriptView = new TranscriptView();
-const orb = new Orb(byId<HTMLCanvasElement>("orb"));
 const userLevel = new Level();
 const agentLevel = new Level();
-const meters = {
-  user: [new MeterView(byId("mic-level")), new MeterView(byId("mic-test"))],
-  agent: [new MeterView(byId("agent-level")), new MeterView(byId("speaker-test-level"))],
-};
 
 let transcript: Transcript = EMPTY;
 let turn: TurnState = "listening";
 let weak = false;
 /** Typed before there was a connection to send it over. */
 let unsent: string[] = [];
+/** What the agent said when it hung up. */
+let farewell = "";
 let audioContext: AudioContext | null = null;
 
 /** The one audio context, made at a click so that the browser lets it run. */
@@ -52,7 +48,7 @@ const speaker = new Speaker(byId<HTMLAudioElement>("sound"), storage());
 const microphone = new Microphone(storage(), (stream) => {
   userLevel.attach(context(), stream);
   if (!stream && call.hasMicrophone) void call.useMicrophone(null).then(show);
-  animate();
+  animation.wake();
 });
 
 const call = new Call(new URL("api/offer", document.baseURI).href, {
@@ -73,7 +69,7 @@ const call = new Call(new URL("api/offer", document.baseURI).href, {
 
 const panel = new AudioPanel(microphone, speaker, {
   context,
-  preview: animate,
+  preview: () => animation.wake(),
   microphoneChosen: () => {
     if (call.phase === "connected") void call.useMicrophone(microphone.track).then(show);
   },
@@ -82,6 +78,12 @@ const panel = new AudioPanel(microphone, speaker, {
     else if (call.phase === "connected") void call.useMicrophone(microphone.track).then(show);
   },
 });
+
+const animation = new Animation(() => ({
+  state: shown(),
+  voices: { user: call.muted ? 0 : userLevel.read(), agent: agentLevel.read() },
+  live: call.phase !== "idle" || panel.isOpen,
+}));
 
 function said(event: SpokenEvent): void {
   transcript = step(transcript, event);
@@ -105,6 +107,7 @@ function show(): void {
 
 async function begin(withMicrophone: boolean, resume = false): Promise<void> {
   context();
+  farewell = "";
   notices.show("goodbye", null);
   notices.show("sound", null);
   if (!resume) {
@@ -153,10 +156,10 @@ function onPhase(phase: Phase): void {
     unsent = [];
     turn = "listening";
     if (!panel.isOpen) microphone.close();
-    controls.announce("Not connected.");
+    controls.announce(farewell || "Not connected.");
   }
   show();
-  animate();
+  animation.wake();
 }
 
 function onTrouble(trouble: Trouble | null): void {
@@ -207,38 +210,17 @@ function onMessage(message: ServerMessage): void {
     case "latency":
       return showLatency(message);
     case "goodbye":
-      if (message.text) said({ kind: "note", text: message.text });
-      notices.show("goodbye", {
-        title: message.reason === "error" ? "The call ended with an error" : "The call has ended",
-        text: message.text || "The server said goodbye.",
-      });
+      return goodbye(message.reason, message.text || "The agent has hung up.");
   }
 }
 
-let last = 0;
-let running = false;
-const voices = { user: 0, agent: 0 };
-
-function frame(now: number): void {
-  const dt = Math.min(0.1, (now - last) / 1000);
-  last = now;
-  voices.user = smoothed(voices.user, call.muted ? 0 : userLevel.read(), dt);
-  voices.agent = smoothed(voices.agent, agentLevel.read(), dt);
-  for (const meter of meters.user) meter.show(voices.user);
-  for (const meter of meters.agent) meter.show(voices.agent);
-  orb.draw(shown(), voices, dt);
-  running = call.phase !== "idle" || panel.isOpen || now < settled;
-  if (running) requestAnimationFrame(frame);
-}
-
-/** Frames are drawn during a call and for a moment after a change, not all day long. */
-let settled = 0;
-function animate(): void {
-  settled = performance.now() + 1500;
-  if (running) return;
-  running = true;
-  last = performance.now();
-  requestAnimationFrame(frame);
+function goodbye(reason: string, words: string): void {
+  if (reason === "error") {
+    notices.show("goodbye", { title: "The call ended with an error", text: words });
+  } else {
+    said({ kind: "note", text: words });
+    farewell = words;
+  }
 }
 
 byId("connect").addEventListener("click", () => void begin(true));
@@ -264,15 +246,14 @@ compose.addEventListener("submit", (event) => {
   show();
 });
 addEventListener("online", () => call.retryNow());
-addEventListener("resize", animate);
 addEventListener("pagehide", () => call.hangUp());
 
-themeButton(animate);
+themeButton(() => animation.wake());
 if (!available()) {
   notices.show("microphone", microphoneNotice("insecure", location, navigator.userAgent));
 }
 show();
-animate();
+animation.wake();
 
 declare global {
   interface Window {
