@@ -185,7 +185,8 @@ async def test_two_conversations_do_not_mix(engine: EspeakEngine) -> None:
         await asyncio.gather(one.reply(texts[0]), other.reply(texts[1]))
         for line, audio, text in zip((one, other), alone, texts, strict=True):
             assert [word for word, _, _ in line.listener.words()] == text.split()
-            assert abs(len(line.listener.audio()) - len(audio)) < 480
+            # eSpeak never says a thing twice in exactly the same time.
+            assert abs(len(line.listener.audio()) - len(audio)) < 0.02 * len(audio)
 
 
 async def test_text_without_anything_to_say_is_silent(engine: EspeakEngine) -> None:

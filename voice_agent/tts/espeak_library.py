@@ -2,7 +2,7 @@
 
 The library's state (voice, rate, callback) is global to the process and not re-entrant, so every
 use of it is under one lock. Calls release the GIL; the callback takes it for some microseconds
-every 60 ms of audio, which is about every 0.1 ms of work.
+every 200 ms of audio, which is about every 0.2 ms of work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DONT_EXIT = 0x8000
 _UTF8 = 1
 _EVENT_END, _EVENT_WORD = 0, 1
 _RATE, _VOLUME, _PITCH = 1, 2, 3
-_BUFFER_MS = 60
+_BUFFER_MS = 200
 # Languages people write and eSpeak files under a shorter name.
 _ALIASES = {"en-gb": "en", "fr-fr": "fr", "de-de": "de", "es-es": "es", "it-it": "it"}
 

@@ -49,6 +49,7 @@ def speakable(text: str, language: str = "en") -> str:
     return spoken(text, language).text
 
 
+@lru_cache(maxsize=256)
 def spoken(text: str, language: str = "en") -> Speech:
     """Return ``text`` as it is to be spoken, word by word; see ``speakable``."""
     voice = _Voice()
