@@ -23,6 +23,9 @@ from voice_agent.turns.events import (
 from voice_agent.turns.state import Agent, State, Step, User, close, owe
 
 _INCOMPLETE = 0.3
+_ROUNDING_MS = 1e-3
+_FINAL_AHEAD_MS = 100.0
+"""With incomplete words the final is asked for this long before the silence would end the turn."""
 _LATE_GUESS_MS = 400.0
 """Incomplete words start an answer only this long before the silence would end the turn."""
 
@@ -49,8 +52,9 @@ def advance(s: State, now: float) -> Step:
 
 
 def _judge_overlap(s: State, now: float) -> Step:
-    voice_ms = (now if s.user is User.SPEAKING else s.quiet_at) - s.voice_at
-    silent_ms = 0.0 if s.user is User.SPEAKING else now - s.quiet_at
+    # A timer set for ``quiet_at + x`` must find x elapsed, however the sum was rounded.
+    voice_ms = (now if s.user is User.SPEAKING else s.quiet_at) - s.voice_at + _ROUNDING_MS
+    silent_ms = 0.0 if s.user is User.SPEAKING else now - s.quiet_at + _ROUNDING_MS
     means = meaning(words_of(s.text), voice_ms, silent_ms, s.echo, s.settings)
     if means is Meaning.INTERRUPTION:
         assert s.answer is not None
@@ -112,7 +116,10 @@ def _finalize_at(s: State) -> float | None:
         return None
     needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
     complete = s.words_p is None or s.words_p >= 0.5
-    return s.quiet_at + (min(s.settings.finalize_ms, needed) if complete else needed)
+    early = s.settings.finalize_ms
+    if complete:
+        return s.quiet_at + min(early, needed)
+    return s.quiet_at + max(min(early, needed), needed - _FINAL_AHEAD_MS)
 
 
 def _finalize(s: State, now: float) -> Step:

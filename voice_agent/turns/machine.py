@@ -157,7 +157,9 @@ def _heard(s: State, event: Heard, now: float) -> Step:
             return reopened, (Retract(answered), *actions)
     before = s.text
     if event.final:
-        s = replace(s, segments=(*s.segments, event.text) if event.text else s.segments, partial="")
+        # It came in this silence, asked for or not: there is nothing more to ask for.
+        segments = (*s.segments, event.text) if event.text else s.segments
+        s = replace(s, segments=segments, partial="", final_asked=True)
     else:
         s = replace(s, partial=event.text)
     s = replace(s, words_p=event.end_p if s.text else None, echo=event.echo)

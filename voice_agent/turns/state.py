@@ -52,7 +52,7 @@ class State:
     sound_p: float | None = None
     sounds_asked: int = 0
     final_asked: bool = False
-    """A final was asked for in this silence."""
+    """A final was asked for, or came, in this silence."""
     finals_owed: int = 0
     discard_finals: int = 0
     """Finals still to come that belong to a backchannel, not to the next turn."""

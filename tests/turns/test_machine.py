@@ -1,0 +1,435 @@
+"""The turn machine: what holds after any order of events, and a table of what it decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voice_agent.turns.deciding import wake_at
+from voice_agent.turns.events import (
+    Action,
+    Apologise,
+    Audible,
+    Bound,
+    Drop,
+    Duck,
+    Ended,
+    Event,
+    Failed,
+    Finalize,
+    Greet,
+    Greeting,
+    Heard,
+    NoTurn,
+    Release,
+    Resume,
+    Retract,
+    SoundScore,
+    Speculate,
+    Stop,
+    Tag,
+    Tick,
+    Typed,
+    Unduck,
+    VoiceStarted,
+    VoiceStopped,
+)
+from voice_agent.turns.machine import step
+from voice_agent.turns.settings import TurnSettings
+from voice_agent.turns.state import Agent, State, User
+
+
+@dataclass
+class Talk:
+    """Plays events at times, firing the machine's own timers in between, and keeps the record."""
+
+    settings: TurnSettings = field(default_factory=TurnSettings)
+    now: float = 0.0
+    record: list[tuple[float, Action]] = field(default_factory=list)
+    state: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.state = State(self.settings)
+
+    def at(self, when: float, event: Event) -> Talk:
+        """Let time run to ``when``, timers included, then tell ``event``."""
+        self.until(when)
+        self._step(event)
+        return self
+
+    def until(self, when: float) -> Talk:
+        """Let time run to ``when``, firing every timer on the way."""
+        while (wake := wake_at(self.state, self.now)) is not None and wake <= when:
+            self.now = wake
+            self._step(Tick())
+        self.now = max(self.now, when)
+        return self
+
+    def _step(self, event: Event) -> None:
+        self.state, actions = step(self.state, event, self.now)
+        self.record += [(self.now, action) for action in actions]
+
+    def actions(self, kind: type[Action]) -> list[Action]:
+        return [action for _, action in self.record if isinstance(action, kind)]
+
+    def when(self, kind: type[Action]) -> float:
+        return next(at for at, action in self.record if isinstance(action, kind))
+
+    @property
+    def answer(self) -> Tag:
+        assert self.state.answer is not None
+        return self.state.answer
+
+
+def said(text: str, p: float | None, *, until: float = 1000.0, final: bool = True) -> Talk:
+    """A user who spoke ``text`` from 0 to ``until``; words look complete with ``p``."""
+    talk = Talk().at(60, VoiceStarted(0)).at(until - 100, Heard(text, False, p))
+    talk.at(until + 64, VoiceStopped(until))
+    if final:
+        talk.until(until + 100).at(until + 130, Heard(text, True, p))
+    return talk
+
+
+def answering(text: str = "what time do you open") -> Talk:
+    """An agent whose answer has been audible since 1.4 s."""
+    talk = said(text, 0.97).until(1400)
+    return talk.at(1400, Audible(talk.answer))
+
+
+# ----- deciding that the user has finished -----
+
+
+@pytest.mark.parametrize(
+    ("words", "p", "soonest", "latest"),
+    [
+        ("what time do you open", 0.97, 130, 170),
+        ("a table for four please", 0.8, 130, 260),
+        ("a table for four", 0.5, 350, 600),
+        ("my name is", 0.1, 900, 1200),
+        ("and then um", 0.02, 1100, 1200),
+    ],
+)
+def test_the_silence_waited_depends_on_how_complete_the_words_are(
+    words: str, p: float, soonest: float, latest: float
+) -> None:
+    """Complete words end the turn at once, incomplete ones near the ceiling."""
+    talk = said(words, p).until(5000)
+    assert soonest <= talk.when(Release) - 1000 <= latest
+    assert talk.actions(Release) == [Release(talk.answer, words, 1000)]
+
+
+def test_incomplete_words_are_not_overruled_by_a_final_sounding_voice() -> None:
+    """People drop their voice at pauses they mean to talk on from: words decide."""
+    talk = said("i'd like a table for", 0.05).at(1150, SoundScore(1000, 0.99)).until(5000)
+    assert talk.when(Release) - 1000 > 900
+
+
+def test_a_pause_is_no_end_when_the_voice_comes_back() -> None:
+    """A mid-sentence pause of 700 ms after incomplete words is not answered into."""
+    talk = said("i'd like a table for", 0.05, final=False)
+    talk.at(1700, VoiceStarted(1640)).at(2000, Heard("i'd like a table for four", False, 0.9))
+    talk.at(2164, VoiceStopped(2100)).at(2230, Heard("i'd like a table for four", True, 0.95))
+    talk.until(6000)
+    assert [r.text for r in talk.actions(Release)] == ["i'd like a table for four"]
+
+
+def test_a_voice_without_words_is_no_turn() -> None:
+    """A cough opens a turn and leaves nothing behind."""
+    talk = Talk().at(60, VoiceStarted(0)).at(364, VoiceStopped(300))
+    talk.until(1000).at(1010, Heard("", True)).until(9000)
+    assert talk.actions(Release) == []
+    assert talk.actions(NoTurn) == [NoTurn()]
+    assert talk.state.user is User.QUIET
+
+
+def test_words_too_soft_for_the_vad_are_a_turn_all_the_same() -> None:
+    """A final transcript without any voice reported starts a turn by itself."""
+    talk = Talk().at(500, Heard("yes", True, 0.9)).until(3000)
+    assert [r.text for r in talk.actions(Release)] == ["yes"]
+
+
+def test_a_voice_that_never_stops_is_answered_in_the_end() -> None:
+    """The longest turn is bounded."""
+    talk = Talk().at(60, VoiceStarted(0)).at(900, Heard("word word", False, 0.1)).until(62_000)
+    assert len(talk.actions(Release)) == 1
+
+
+# ----- the answer started on a guess -----
+
+
+def test_an_answer_starts_before_the_voice_stops_when_the_words_are_stable_and_complete() -> None:
+    """Speculation does not wait for silence."""
+    talk = Talk().at(60, VoiceStarted(0)).at(700, Heard("what time do you open", False, 0.95))
+    talk.until(950)
+    assert talk.actions(Speculate) == [Speculate(Tag(1, 1), "what time do you open")]
+    talk.at(1064, VoiceStopped(1000)).at(1130, Heard("what time do you open?", True, 0.96))
+    talk.until(3000)
+    assert talk.actions(Release) == [Release(Tag(1, 1), "what time do you open?", 1000)]
+    assert talk.actions(Drop) == []
+
+
+def test_new_words_drop_the_guess_and_another_is_started() -> None:
+    """An answer to words that changed is forgotten, unheard."""
+    talk = Talk().at(60, VoiceStarted(0)).at(700, Heard("i want a table", False, 0.9)).until(950)
+    talk.at(1000, Heard("i want a table for two", False, 0.95))
+    assert talk.actions(Drop) == [Drop(Tag(1, 1))]
+    talk.at(1264, VoiceStopped(1200)).at(1330, Heard("i want a table for two", True, 0.95))
+    talk.until(3000)
+    assert talk.actions(Release)[0].tag == Tag(1, 2)
+
+
+def test_guesses_are_bounded_but_the_decision_always_gets_an_answer() -> None:
+    """However often the words change, few answers are wasted and one is given."""
+    talk = Talk(TurnSettings(speculations_max=2)).at(60, VoiceStarted(0))
+    for index in range(8):
+        talk.at(400 + index * 300, Heard("one " * (index + 1), False, 0.9))
+    talk.at(3064, VoiceStopped(3000)).at(3130, Heard("one two three", True, 0.9)).until(6000)
+    assert len(talk.actions(Speculate)) == 3
+    assert len(talk.actions(Release)) == 1
+
+
+def test_a_user_who_goes_on_before_the_answer_is_heard_takes_the_turn_back() -> None:
+    """What was released but not heard is held again, and the words of both parts are one turn."""
+    talk = said("a table for four", 0.95).until(1250)
+    first = talk.answer
+    talk.at(1290, VoiceStarted(1230)).at(1600, Heard("tomorrow at seven", False, 0.97))
+    assert talk.actions(Retract) == [Retract(first)]
+    assert Drop(first) in talk.actions(Drop)
+    talk.at(2064, VoiceStopped(2000)).at(2130, Heard("tomorrow at seven", True, 0.98)).until(4000)
+    last = talk.actions(Release)[-1]
+    assert (last.text, last.tag.turn) == ("a table for four tomorrow at seven", 1)
+
+
+def test_a_cough_before_the_answer_is_heard_costs_only_the_cough() -> None:
+    """The answer taken back for a noise is the one released again."""
+    talk = said("what time do you open", 0.97).until(1250)
+    first = talk.answer
+    talk.at(1290, VoiceStarted(1230)).at(1500, VoiceStopped(1430)).at(1600, Heard("", True))
+    talk.until(5000)
+    assert talk.answer == first
+    assert talk.actions(Drop) == []
+
+
+def test_an_answer_that_booked_a_table_is_not_taken_back() -> None:
+    """What has had side effects is heard; the words that follow are the next turn's."""
+    talk = said("book a table for two", 0.97).until(1250)
+    talk.at(1251, Bound(talk.answer)).at(1290, VoiceStarted(1230))
+    assert talk.actions(Retract) == []
+
+
+def test_a_late_final_with_other_words_is_answered_instead_while_nothing_was_heard() -> None:
+    """The transcript that comes after the decision still counts."""
+    talk = said("what time do you", 0.9, final=False).until(1500)
+    talk.at(1510, Heard("what time do you close", True, 0.95)).until(2000)
+    assert talk.actions(Release)[-1].text == "what time do you close"
+
+
+# ----- yielding -----
+
+
+def test_a_backchannel_ducks_and_the_agent_goes_on() -> None:
+    """ "mm-hm" is not an interruption."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2250, Heard("mm-hm", False, 0.5))
+    talk.at(2360, VoiceStopped(2300)).until(4000)
+    assert talk.actions(Duck) == [Duck()]
+    assert talk.actions(Unduck) == [Unduck("mm-hm")]
+    assert talk.actions(Stop) == []
+    assert talk.state.agent is Agent.SPEAKING
+
+
+@pytest.mark.parametrize("words", ["wait", "no that's wrong", "stop please"])
+def test_a_word_with_intent_stops_the_agent_when_it_is_heard(words: str) -> None:
+    """One such word is enough, however short."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2280, Heard(words, False, 0.5))
+    assert talk.when(Stop) == 2280
+
+
+def test_a_voice_that_goes_on_without_words_stops_the_agent() -> None:
+    """A recogniser that is slow or absent must not make the agent rude."""
+    talk = answering().at(2060, VoiceStarted(2000)).until(3000)
+    assert talk.when(Stop) == 2000 + TurnSettings().stop_voice_ms
+
+
+def test_a_click_or_a_cough_stops_nothing() -> None:
+    """A short noise ducks the voice for as long as it takes to know."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2230, VoiceStopped(2170)).until(4000)
+    assert talk.actions(Stop) == []
+    assert talk.when(Unduck) == 2170 + TurnSettings().resume_ms
+
+
+def test_the_agents_own_words_coming_back_stop_nothing() -> None:
+    """Echo is recognised by its words."""
+    talk = answering().at(2060, VoiceStarted(2000))
+    talk.at(2300, Heard("we are open from five", False, 0.5, echo=True))
+    talk.at(3060, VoiceStopped(3000)).until(5000)
+    assert talk.actions(Stop) == []
+
+
+def test_an_interruption_that_meant_nothing_is_resumed() -> None:
+    """A voice that turns out to have had no words ends in the answer going on."""
+    talk = answering().at(2060, VoiceStarted(2000)).until(2600)
+    answer = talk.answer
+    talk.at(2760, VoiceStopped(2700)).at(3500, Heard("", True)).until(6000)
+    assert talk.actions(Resume) == [Resume(answer)]
+    assert talk.state.agent is Agent.SPEAKING
+
+
+def test_an_interruption_with_words_is_a_new_turn() -> None:
+    """The next answer is to what the user said while interrupting."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2300, Heard("no wait", False, 0.4))
+    talk.at(2800, Heard("no wait on monday", False, 0.95)).at(3064, VoiceStopped(3000))
+    talk.at(3130, Heard("no wait on monday", True, 0.95)).until(5000)
+    assert [r.text for r in talk.actions(Release)] == ["what time do you open", "no wait on monday"]
+
+
+def test_typing_interrupts_and_is_answered_at_once() -> None:
+    """A typed turn needs no deciding."""
+    talk = answering().at(2000, Typed("and on sunday?"))
+    assert talk.when(Stop) == 2000
+    assert talk.actions(Release)[-1].text == "and on sunday?"
+
+
+def test_without_barge_in_the_agent_is_not_disturbed() -> None:
+    """A half-duplex line: nothing said meanwhile counts."""
+    talk = Talk(TurnSettings(barge_in=False)).at(0, Greeting()).at(100, Audible(Tag(0, 1)))
+    talk.at(560, VoiceStarted(500)).at(900, Heard("stop", False, 0.9)).until(3000)
+    assert talk.actions(Duck) == talk.actions(Stop) == []
+
+
+# ----- never leaving anyone waiting -----
+
+
+def test_an_answer_that_fails_is_asked_for_once_more_then_apologised_for() -> None:
+    """Nobody is left in silence by a dead engine."""
+    talk = said("what time do you open", 0.97).until(1250)
+    talk.at(1300, Failed(talk.answer)).at(1400, Failed(talk.answer))
+    assert len(talk.actions(Speculate)) == 2
+    assert talk.actions(Apologise) == [Apologise(talk.answer)]
+    talk.at(1500, Failed(talk.answer))
+    assert talk.state.agent is Agent.IDLE
+
+
+def test_an_answer_that_never_comes_is_not_waited_for() -> None:
+    """Silence of the engines is bounded by the answer's timeout."""
+    talk = said("what time do you open", 0.97).until(60_000)
+    assert len(talk.actions(Apologise)) == 1
+    assert talk.state.agent is Agent.IDLE
+
+
+# ----- after any order of events -----
+
+_texts = st.sampled_from(["", "yes", "mm-hm", "wait", "a table for", "what time do you open", "um"])
+_tags = st.tuples(st.integers(0, 4), st.integers(0, 8)).map(lambda t: Tag(*t))
+_p = st.one_of(st.none(), st.floats(0, 1))
+
+
+@st.composite
+def _happenings(draw: st.DrawFn) -> list[tuple[float, object]]:
+    kinds = st.one_of(
+        st.just("voice"),
+        st.just("silence"),
+        st.tuples(_texts, st.booleans(), _p, st.booleans()),
+        _p.filter(lambda p: p is not None),
+        _texts.filter(bool),
+        st.sampled_from(["audible", "ended", "failed", "bound", "greeting"]),
+        st.tuples(st.sampled_from([Audible, Ended, Failed, Bound]), _tags),
+    )
+    return draw(st.lists(st.tuples(st.floats(0, 900), kinds), max_size=40))
+
+
+def _event(kind: object, talk: Talk) -> Event:
+    answer = talk.state.answer or Tag(99, 99)
+    match kind:
+        case "voice":
+            return VoiceStarted(talk.now - 60)
+        case "silence":
+            return VoiceStopped(talk.now - 64)
+        case "audible":
+            return Audible(answer)
+        case "ended":
+            return Ended(answer)
+        case "failed":
+            return Failed(answer)
+        case "bound":
+            return Bound(answer)
+        case "greeting":
+            return Greeting() if talk.state.turn == 0 and not talk.record else Tick()
+        case str(text):
+            return Typed(text)
+        case float(p):
+            return SoundScore(talk.state.quiet_at, p)
+        case (str(text), bool(final), p, bool(echo)):
+            return Heard(text, final, p, echo)
+        case (made, tag):
+            return made(tag)
+    raise AssertionError(kind)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_happenings())
+def test_invariants_hold_after_any_order_of_events(happenings: list[tuple[float, object]]) -> None:
+    """One audible answer a turn, nothing unconfirmed heard, nobody left waiting."""
+    talk = Talk()
+    for pause, kind in happenings:
+        talk.until(talk.now + pause)
+        before = len(talk.record)
+        talk.at(talk.now, _event(kind, talk))
+        state = talk.state
+        # No dead air: whatever is owed has a timer.
+        open_turn = state.user in (User.PAUSING, User.CLOSING)
+        judged = state.agent in (Agent.IDLE, Agent.STOPPED, Agent.DUCKED)
+        if state.agent is Agent.OWING or (open_turn and judged) or state.user is User.SPEAKING:
+            assert wake_at(state, talk.now) is not None, state
+        # What speaks, is owed or was cut off has a name; what is idle has none.
+        assert (state.answer is None) == (state.agent is Agent.IDLE)
+        assert len(talk.record) - before < 12
+
+    started: set[Tag] = set()
+    released: dict[int, Tag] = {}
+    gone: set[Tag] = set()
+    for _, action in talk.record:
+        match action:
+            case Speculate(tag, text):
+                assert text
+                assert tag not in started
+                started.add(tag)
+            case Greet(tag) | Apologise(tag):
+                started.add(tag)
+            case Release(tag, text, _):
+                assert text
+                assert tag in started
+                assert tag not in gone
+                assert released.get(tag.turn) in (None, tag) or released[tag.turn] in gone
+                released[tag.turn] = tag
+            case Retract(tag):
+                assert released.pop(tag.turn) == tag
+            case Drop(tag):
+                assert tag in started
+                gone.add(tag)
+            case Stop(tag) | Resume(tag):
+                assert tag in started
+            case _:
+                pass
+
+
+@settings(max_examples=150, deadline=None)
+@given(_happenings())
+def test_left_alone_everything_comes_to_rest(happenings: list[tuple[float, object]]) -> None:
+    """Once the user is silent and engines answer, both sides are quiet within bounded time."""
+    talk = Talk()
+    for pause, kind in happenings:
+        talk.at(talk.now + pause, _event(kind, talk))
+    talk.at(talk.now + 10, VoiceStopped(talk.now))
+    for _ in range(40):
+        talk.until(talk.now + 500)
+        if talk.actions(Finalize) and talk.state.finals_owed:
+            talk.at(talk.now, Heard("", True))
+        if talk.state.agent is Agent.OWING:
+            talk.at(talk.now, Audible(talk.answer))
+        elif talk.state.agent is Agent.SPEAKING:
+            talk.at(talk.now, Ended(talk.answer))
+    assert talk.state.user is User.QUIET
+    assert talk.state.agent is Agent.IDLE
