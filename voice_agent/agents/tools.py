@@ -81,6 +81,8 @@ def tool(
     """Make a tool from a pydantic model of its arguments and a coroutine that takes one."""
 
     async def validated(given: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(given, Mapping):
+            return {"error": "That was not understood.", "field": ""}
         # Models fill what they do not know with null; that is the same as leaving it out.
         known = {key: value for key, value in given.items() if value is not None}
         try:

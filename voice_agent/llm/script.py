@@ -3,7 +3,8 @@ r"""A conversation as patterns: what the ``scripted`` engine answers, and which 
 A script is a TOML file. Nothing of its subject is in Python, and nothing is remembered here: every
 answer is worked out again from the messages of the context, so that provisional contexts are safe.
 
-The user's words are first lowered, freed of punctuation and of ``fillers``. Then each slot that is
+The user's words are first lowered, freed of punctuation, apostrophes ("oclock", "dont") and
+``fillers``. Then each slot that is
 mentioned is read, and the first intent that fits decides:
 
 ``[macros]``
@@ -291,9 +292,9 @@ class Script(_Table):
         return self.facts.get(used[1], {}).get(str(known.get(used[2], "")))
 
     def _normalised(self, text: str) -> str:
-        text = re.sub(r"(?<=[a-z])[-–](?=[a-z])", " ", text.lower().replace("’", "'"))
+        text = re.sub(r"(?<=[a-z])[-–](?=[a-z])", " ", re.sub("['’]", "", text.lower()))
         text = re.sub(r"\b([ap])\.\s?m\b\.?", r"\1m", text)
-        text = re.sub(r"(?<!\d)[.:]|[.:](?!\d)|[^\w\s.:'\-]", " ", text)
+        text = re.sub(r"(?<!\d)[.:]|[.:](?!\d)|[^\w\s.:\-]", " ", text)
         for filler in self.fillers:
             text = re.sub(rf"\b{filler}\b", " ", text)
         return " ".join(text.split())
@@ -303,7 +304,7 @@ class Script(_Table):
             return f"(?:{expanded(self.macros[used[1]])})" if used[1] in self.macros else used[0]
 
         def expanded(text: str) -> str:
-            return re.sub(r"(?<![?P])<(\w+)>", piece, text)
+            return re.sub(r"(?<!\(\?)(?<!\(\?P)<(\w+)>", piece, text)
 
         if pattern not in self._patterns:
             try:
