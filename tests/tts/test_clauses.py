@@ -32,6 +32,7 @@ TABLE = [
      ["We have a lovely table ", "by the window for you."]),
     ("I would be delighted to arrange that for you today",
      ["I would be delighted ", "to arrange that for you today"]),
+    ("I can book that today, if you like.", ["I can book that today,", " if you like."]),
     # Never between a number and what it counts, nor within a time, price or date.
     ("The total is 12.50 euros", ["The total is 12.50 euros"]),
     ("That will be €1,000.50 please", ["That will be €1,000.50 please"]),

@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
 
 from tests.tts.line import line_to
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
+from voice_agent.frames import ReplyStartFrame
 from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
 from voice_agent.tts.espeak_library import Voice
 from voice_agent.tts.words import SpokenWordsFrame
@@ -187,6 +188,20 @@ async def test_two_conversations_do_not_mix(engine: EspeakEngine) -> None:
             assert [word for word, _, _ in line.listener.words()] == text.split()
             # eSpeak never says a thing twice in exactly the same time.
             assert abs(len(line.listener.audio()) - len(audio)) < 0.02 * len(audio)
+
+
+async def test_frames_between_replies_keep_their_place(engine: EspeakEngine) -> None:
+    """What the turn engine sends ahead of a reply comes out ahead of that reply's audio."""
+    async with line_to(engine.service(session())) as line:
+        for turn in (1, 2):
+            await line.send(ReplyStartFrame(turn=turn))
+            await line.begin()
+            await line.tokens("Yes", ",", " of", " course", ".")
+            await line.end()
+        await line.listener.hear(TTSStoppedFrame, 2)
+        kinds = (ReplyStartFrame, TTSStartedFrame, TTSStoppedFrame)
+        order = [type(frame) for frame in line.listener.frames if isinstance(frame, kinds)]
+        assert order == [*kinds, *kinds]
 
 
 async def test_text_without_anything_to_say_is_silent(engine: EspeakEngine) -> None:

@@ -33,16 +33,16 @@ class ClauseRules:
 
 # A phrase begins at these, so a voice may breathe before them.
 _OPENERS = frozenset(
-    "and but or so because that which who where when while if unless until than then as with "
+    "and but or so because which who where when while if unless until with "
     "without for from at on in into by between before after about to".split()
 )
 # After these something must follow without a breath.
 _CLINGING = (
     _OPENERS
     | frozenset(
-        "a an the my your our their his her its this these those some any no every each of not "
+        "a an the that than as my your our their his her its this these those some any no every each "
         "is are was were be am has have had do does did can could will would shall should may "
-        "very might must i you we they he she it there mr mrs ms dr st no nr".split()
+        "of not very might must i you we they he she it there mr mrs ms dr st no nr".split()
     )
     | {"i'm", "we're", "you're", "it's", "that's", "there's", "i'll", "we'll", "we've", "i've"}
 )

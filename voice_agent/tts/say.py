@@ -38,7 +38,7 @@ def cardinal(number: str, language: str = "en") -> str:
 
 
 def digits(number: str, language: str = "en") -> str:
-    """Say every digit on its own and leave out what is none; zero is "oh" nowhere."""
+    """Say every digit on its own and leave out what is none."""
     return " ".join(str(num2words(int(char), lang=language)) for char in number if char in _DIGITS)
 
 
