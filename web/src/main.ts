@@ -3,7 +3,7 @@ import "./style/tokens.css";
 import "./style/page.css";
 import "./style/parts.css";
 import { Level } from "./audio/level";
-import { available, Microphone, MicrophoneError } from "./audio/microphone";
+import { available, Microphone, MicrophoneError, type MicrophoneTrouble } from "./audio/microphone";
 import { Speaker } from "./audio/speaker";
 import { Call, type Phase, type Trouble } from "./call/call";
 import type { ServerMessage, TurnState } from "./call/messages";
@@ -35,6 +35,8 @@ let weak = false;
 let unsent: string[] = [];
 /** What the agent said when it hung up. */
 let farewell = "";
+/** A call is about to start and waits for the microphone. */
+let asking = false;
 let audioContext: AudioContext | null = null;
 
 /** The one audio context, made at a click so that the browser lets it run. */
@@ -45,11 +47,15 @@ function context(): AudioContext {
 }
 
 const speaker = new Speaker(byId<HTMLAudioElement>("sound"), storage());
-const microphone = new Microphone(storage(), (stream) => {
-  userLevel.attach(context(), stream);
-  if (!stream && call.hasMicrophone) void call.useMicrophone(null).then(show);
-  animation.wake();
-});
+const microphone = new Microphone(
+  storage(),
+  (stream) => {
+    userLevel.attach(context(), stream);
+    if (!stream && call.hasMicrophone) void call.useMicrophone(null).then(show);
+    animation.wake();
+  },
+  () => tellMicrophone("missing"),
+);
 
 const call = new Call(new URL("api/offer", document.baseURI).href, {
   phase: onPhase,
@@ -75,7 +81,6 @@ const panel = new AudioPanel(microphone, speaker, {
   },
   closed: () => {
     if (!call.hasMicrophone || call.phase === "idle") microphone.close();
-    else if (call.phase === "connected") void call.useMicrophone(microphone.track).then(show);
   },
 });
 
@@ -91,6 +96,7 @@ function said(event: SpokenEvent): void {
 }
 
 function shown(): Shown {
+  if (asking) return "connecting";
   if (call.phase !== "connected") return call.phase;
   return weak ? "weak" : turn;
 }
@@ -101,11 +107,14 @@ function show(): void {
     shown: shown(),
     microphone: call.hasMicrophone,
     muted: call.muted,
+    asking,
+    canTalk: available(),
   });
   send.disabled = text.value.trim() === "";
 }
 
 async function begin(withMicrophone: boolean, resume = false): Promise<void> {
+  if (asking) return;
   context();
   farewell = "";
   notices.show("goodbye", null);
@@ -116,7 +125,11 @@ async function begin(withMicrophone: boolean, resume = false): Promise<void> {
     showLatency(null);
     turn = "listening";
   }
-  await call.start(withMicrophone ? await openMicrophone() : null, resume);
+  asking = withMicrophone;
+  show();
+  const track = withMicrophone ? await openMicrophone() : null;
+  asking = false;
+  await call.start(track, resume);
 }
 
 /** The microphone, or null after telling what to do about it; the call goes on by typing. */
@@ -126,11 +139,14 @@ async function openMicrophone(): Promise<MediaStreamTrack | null> {
     notices.show("microphone", null);
     return track;
   } catch (error) {
-    const trouble = error instanceof MicrophoneError ? error.trouble : "failed";
-    const notice = microphoneNotice(trouble, location, navigator.userAgent);
-    notices.show("microphone", notice, () => void addMicrophone());
+    tellMicrophone(error instanceof MicrophoneError ? error.trouble : "failed");
     return null;
   }
+}
+
+function tellMicrophone(trouble: MicrophoneTrouble): void {
+  const notice = microphoneNotice(trouble, location, navigator.userAgent);
+  notices.show("microphone", notice, () => void addMicrophone());
 }
 
 async function addMicrophone(): Promise<void> {
@@ -249,9 +265,7 @@ addEventListener("online", () => call.retryNow());
 addEventListener("pagehide", () => call.hangUp());
 
 themeButton(() => animation.wake());
-if (!available()) {
-  notices.show("microphone", microphoneNotice("insecure", location, navigator.userAgent));
-}
+if (!available()) tellMicrophone("insecure");
 show();
 animation.wake();
 

@@ -117,7 +117,7 @@ export const STATE_LABELS: Record<Shown, string> = {
 export function hint(shown: Shown, microphone: boolean, muted: boolean): string {
   switch (shown) {
     case "idle":
-      return "Talk as you would on the phone.";
+      return microphone ? "Talk as you would on the phone." : "Type; the answers are spoken.";
     case "connecting":
     case "busy":
     case "reconnecting":

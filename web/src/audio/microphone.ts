@@ -39,8 +39,9 @@ export class Microphone {
 
   constructor(
     private readonly storage: Storage | null,
-    /** Called whenever `stream` changes, also when the device is unplugged. */
+    /** Called whenever `stream` changes. */
     private readonly onChange: (stream: MediaStream | null) => void,
+    private readonly onUnplugged: () => void,
   ) {
     this.deviceId = storage?.getItem(REMEMBERED) ?? "";
   }
@@ -60,7 +61,9 @@ export class Microphone {
     const track = stream.getAudioTracks()[0];
     if (!track) throw new MicrophoneError("missing");
     track.addEventListener("ended", () => {
-      if (this.stream === stream) this.close();
+      if (this.stream !== stream) return;
+      this.close();
+      this.onUnplugged();
     });
     this.stream = stream;
     this.onChange(stream);

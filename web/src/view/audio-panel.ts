@@ -13,7 +13,7 @@ import { byId, make } from "./dom";
 export interface PanelEvents {
   /** The panel has opened the microphone for a look at its level. */
   preview(): void;
-  /** Another microphone is open. */
+  /** The person wants this microphone to be used: another one, or one at last. */
   microphoneChosen(): void;
   closed(): void;
   /** Made by a click, as browsers demand. */
@@ -38,7 +38,7 @@ export class AudioPanel {
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close(); // the backdrop
     });
-    this.allow.addEventListener("click", () => void this.preview());
+    this.allow.addEventListener("click", () => void this.preview(true));
     this.mics.addEventListener("change", () => void this.chooseMicrophone());
     this.speakers.addEventListener("change", () => void speaker.choose(this.speakers.value));
     byId("speaker-test").addEventListener("click", () => void this.testSpeaker());
@@ -60,13 +60,14 @@ export class AudioPanel {
     else if (!this.microphone.stream && (await permission()) === "granted") await this.preview();
   }
 
-  private async preview(): Promise<void> {
+  private async preview(wanted = false): Promise<void> {
     this.events.context();
     try {
       await this.microphone.open();
       this.allow.hidden = true;
       this.micNote.textContent = "";
       this.events.preview();
+      if (wanted) this.events.microphoneChosen();
     } catch (error) {
       this.explain(error);
     }

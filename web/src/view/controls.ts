@@ -11,6 +11,10 @@ export interface Situation {
   shown: Shown;
   microphone: boolean;
   muted: boolean;
+  /** The browser may be asking for the microphone right now. */
+  asking: boolean;
+  /** This address can have a microphone at all. */
+  canTalk: boolean;
 }
 
 export class Controls {
@@ -39,16 +43,21 @@ export class Controls {
     this.announcer.textContent = text;
   }
 
-  private draw({ phase, shown, microphone, muted }: Situation): void {
+  private draw(situation: Situation): void {
+    const { phase, shown, microphone, muted, asking } = situation;
     const root = document.documentElement;
     root.dataset.connected = String(phase === "connected");
     root.dataset.state = this.state.dataset.state = shown;
     this.state.textContent = STATE_LABELS[shown];
-    this.hint.textContent = hint(shown, microphone, muted);
+    this.hint.textContent = asking
+      ? "Allow the microphone if the browser asks."
+      : hint(shown, microphone || (phase === "idle" && situation.canTalk), muted);
     byId("levels").hidden = phase !== "connected";
 
     const focus = document.activeElement;
     this.connect.hidden = phase !== "idle";
+    this.connect.setAttribute("aria-disabled", String(asking)); // unlike disabled, keeps the focus
+    label(this.connect, situation.canTalk ? "Start talking" : "Start the call");
     this.hangup.hidden = phase === "idle";
     this.mute.hidden = phase !== "connected";
     label(this.hangup, phase === "connected" ? "Hang up" : "Cancel");
