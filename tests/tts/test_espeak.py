@@ -204,6 +204,21 @@ async def test_frames_between_replies_keep_their_place(engine: EspeakEngine) -> 
         assert order == [*kinds, *kinds]
 
 
+async def test_a_reply_that_stalls_is_stopped_and_started_again(engine: EspeakEngine) -> None:
+    """When the LLM falls silent for seconds, words count from the new start of audio."""
+    service = engine.service(session())
+    service._stop_frame_timeout_s = 0.05
+    async with line_to(service) as line:
+        await line.begin()
+        await line.tokens("Well", ",")
+        await line.listener.hear(TTSStoppedFrame)
+        await line.tokens(" I", " see", "!")
+        await line.end()
+        await line.listener.hear(TTSStoppedFrame, 2)
+        assert len(line.listener.all(TTSStartedFrame)) == 2
+        assert [word for word, start, _ in line.listener.words() if start == 0] == ["Well,", "I"]
+
+
 async def test_text_without_anything_to_say_is_silent(engine: EspeakEngine) -> None:
     """An emoji or a rule is no speech and no error; the reply around it is spoken."""
     async with line_to(engine.service(session())) as line:

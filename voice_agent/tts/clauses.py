@@ -40,9 +40,9 @@ _OPENERS = frozenset(
 _CLINGING = (
     _OPENERS
     | frozenset(
-        "a an the that than as my your our their his her its this these those some any no every each "
+        "a an the that than as my your our their his her its this these those some any no every "
         "is are was were be am has have had do does did can could will would shall should may "
-        "of not very might must i you we they he she it there mr mrs ms dr st no nr".split()
+        "each of not very might must i you we they he she it there mr mrs ms dr st no nr".split()
     )
     | {"i'm", "we're", "you're", "it's", "that's", "there's", "i'll", "we'll", "we've", "i've"}
 )

@@ -147,6 +147,13 @@ class SpeechService(TTSService):
         if reply:
             reply.cancelled = True
 
+    async def on_audio_context_completed(self, context_id: str) -> None:
+        """Begin anew if a reply goes on after all once Pipecat gave up waiting for more of it.
+
+        What follows has a ``TTSStartedFrame`` of its own, and its words count from there.
+        """
+        self._replies.pop(context_id, None)
+
     async def cancel(self, frame: CancelFrame) -> None:
         """Stop synthesizing everything."""
         self._abandon_all()
