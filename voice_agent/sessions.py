@@ -17,6 +17,7 @@ from voice_agent.conversation import Conversation
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.resources import Resources
 from voice_agent.trace.turns import TurnLatency
+from voice_agent.transports.rehearsal import Rehearsal
 from voice_agent.transports.webrtc import WebRtcTransport
 from voice_agent.turns.ledger import Ledger
 
@@ -69,12 +70,14 @@ class Conversations:
         return self._pipeline.sessions.max
 
     async def start(self) -> None:
-        """Load everything, off the event loop.
+        """Load everything, off the event loop, and hold one conversation with nobody.
 
         Raises:
             EngineError: With what is missing and what to do.
         """
         await self._resources.start()
+        greeted = self._pipeline.greeting and bool(self._resources.agent.greeting)
+        await Conversation(self._resources, Rehearsal(greeted=greeted)).run()
 
     async def stop(self, *, grace_s: float) -> None:
         """Take no more calls, let every current answer be heard (``grace_s`` at most), end."""
