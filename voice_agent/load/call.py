@@ -73,7 +73,7 @@ async def call(
     """
     try:
         speeches = [read_wav(wav) for wav in wavs]
-        _check_places(out, json_path)
+        check_places(out, json_path)
     except WavError as error:
         print(f"error: {error}")
         return BAD_INPUT
@@ -126,7 +126,12 @@ def _show(turn: Turn | Unanswered, name: str, print: Callable[[str], object]) ->
         print(f"agent: {turn.agent}  [{turn.v2v_ms:.0f} ms]")
 
 
-def _check_places(*paths: Path | None) -> None:
+def check_places(*paths: Path | None) -> None:
+    """Refuse a place to write to whose folder is missing, before anything is measured.
+
+    Raises:
+        WavError: The folder of one of them is not there.
+    """
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
             raise WavError(f"{path}: there is no folder {path.parent}; make it first")
