@@ -36,7 +36,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 class Conversations(Protocol):
-    """What this module needs of :class:`voice_agent.conversation.Conversations`."""
+    """What this module needs of :class:`voice_agent.sessions.Conversations`."""
 
     @property
     def active(self) -> int:

@@ -35,9 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
-    from voice_agent.conversation import Conversations
     from voice_agent.engines import EngineError
     from voice_agent.server import serve
+    from voice_agent.sessions import Conversations
 
     host, port = sock.getsockname()[:2]
     try:
