@@ -92,11 +92,9 @@ def asked_for(agent_said: str) -> tuple[str, ...]:
         if "spell" in kinds:
             kinds = ["spell"]
         if asks and not kinds:
-            kinds = ["other"]
+            kinds = ["either" if questions and " or " in asked else "other"]
     elif questions or _YES_NO.search(asked):
-        kinds = ["yesno"]
-        if " or " in asked:
-            kinds = ["choice", "yesno"]
+        kinds = ["either" if " or " in asked else "yesno"]
     return tuple(kinds[:3]) or ("statement",)
 
 
