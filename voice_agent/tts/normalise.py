@@ -175,6 +175,10 @@ _MARKUP: list[tuple[str, str, Callable[[Match], str]]] = [
     ("marks", r"(?<![0-9])\*+|\*+(?![0-9])|`+|~~|\b_+|_+\b", lambda m: ""),
     ("line", r"(?<=\S)\s*\n\s*(?=\S)", lambda m: ", "),
 ]  # fmt: skip
+# A hyphen that joins nothing; after every rule that knows better.
+_DASH: tuple[str, str, Callable[[Match], str]] = (
+    "dash", r"(?<![^\W_])-+|-+(?![^\W_])", lambda m: ", "
+)  # fmt: skip
 _DOMAINS = "com|org|net|io|ai|app|dev|info|eu|it|de|fr|es|uk|us|ch|at|nl"
 _TIME_OF_DAY = r"\s?(?P<{0}>[ap])(?:m\b|\.\s?m\b(?P<{0}_dot>\.)?)"
 _NUMBER = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?"
@@ -247,13 +251,13 @@ def _compile(
 def _english(language: str) -> tuple[re.Pattern[str], dict[str, Callable[[Match], str]]]:
     before, after = _MARKUP[:3], _MARKUP[3:]
     return _compile(
-        before + after[:2] + _ENGLISH[:2] + after[2:] + _ENGLISH[2:] + [_with_number("en")]
+        before + after[:2] + _ENGLISH[:2] + after[2:] + _ENGLISH[2:] + [_with_number("en"), _DASH]
     )
 
 
 @lru_cache(maxsize=8)
 def _other(language: str) -> tuple[re.Pattern[str], dict[str, Callable[[Match], str]]]:
-    return _compile([*_MARKUP, _with_number(language)])
+    return _compile([*_MARKUP, _with_number(language), _DASH])
 
 
 def _spaced(match: Match, words: str) -> str:

@@ -73,14 +73,13 @@ class WordTimer:
         if not words:
             return []
         start, length = self.complete_until, max(0, sample - self.complete_until)
-        weight = sum(word.end - word.start for word in words)
+        weight = sum(word.end - word.start for word in words) or 1
         timed = []
         passed = 0
         for word in words:
-            begin = start + (length * passed // weight if weight else 0)
+            begin = start + length * passed // weight
             passed += word.end - word.start
-            end = start + (length * passed // weight if weight else length)
-            timed.append(TimedWord(word.original, begin, end))
+            timed.append(TimedWord(word.original, begin, start + length * passed // weight))
         self._done = upto
         self.complete_until = start + length
         return timed
