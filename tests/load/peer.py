@@ -14,9 +14,14 @@ from aiortc.mediastreams import MediaStreamTrack
 
 HZ = 48_000
 FRAME = 960
-TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(HZ) / HZ)).astype(np.int16)
-"""One second, from its first sample on far louder than -45 dBFS."""
 LOUD = 1000
+VOICE_MS = 100
+"""Loud sounds shorter than this are no voice."""
+
+
+def tone(seconds):
+    """A sound that is far louder than -45 dBFS from its first sample on."""
+    return (8000 * np.cos(2 * np.pi * 440 * np.arange(int(HZ * seconds)) / HZ)).astype(np.int16)
 
 
 class AgentTrack(MediaStreamTrack):
@@ -27,6 +32,7 @@ class AgentTrack(MediaStreamTrack):
     def __init__(self):
         super().__init__()
         self.pending = np.zeros(0, np.int16)
+        self.silent = asyncio.Event()
         self.frame = 0
         self.sound_frames = []
         """(frame number, monotonic seconds) of every frame handed over that begins a sound."""
@@ -37,6 +43,8 @@ class AgentTrack(MediaStreamTrack):
             self.origin = time.monotonic()
         await asyncio.sleep(max(0.0, self.origin + self.frame * 0.02 - time.monotonic()))
         samples, self.pending = self.pending[:FRAME], self.pending[FRAME:]
+        if not len(samples):
+            self.silent.set()
         samples = np.pad(samples, (0, FRAME - len(samples)))
         loud = bool(np.abs(samples).max() > LOUD)
         if loud and not self._was_loud:
@@ -56,11 +64,15 @@ class Peer:
         greeting: Say hello with a tone.
         deaf: Never answer.
         wait_ms: Silence heard before it answers.
+        answer_s: Length of its answers.
     """
 
-    def __init__(self, *, busy=False, greeting=False, deaf=False, wait_ms=300):
+    def __init__(self, *, busy=False, greeting=False, deaf=False, wait_ms=300, answer_s=1.0):
         self.busy, self.greeting, self.deaf, self.wait_ms = busy, greeting, deaf, wait_ms
-        self.track = AgentTrack()
+        self.answer_s = answer_s
+        self.calls = []
+        self.gave_way_s = []
+        """Monotonic seconds at which it stopped because somebody spoke."""
         self.voice_ends = []
         """Monotonic seconds at which a loud frame arrived that silence followed."""
         self.pings = 0
@@ -73,14 +85,14 @@ class Peer:
         self._server = TestServer(app)
         await self._server.start_server()
         self.url = str(self._server.make_url("/"))
-        self._pc = RTCPeerConnection()
         return self
 
     async def __aexit__(self, *_):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pc.close()
+        for pc in self.calls:
+            await pc.close()
         await self._server.close()
 
     async def _offer(self, request):
@@ -89,12 +101,15 @@ class Peer:
                 {"error": "all 8 lines are taken"}, status=503, headers={"Retry-After": "7"}
             )
         offer = await request.json()
-        self._pc.on("track", lambda track: self._spawn(self._listen(track)))
-        self._pc.on("datachannel", self._on_channel)
-        await self._pc.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
-        self._pc.addTrack(self.track)
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
-        local = self._pc.localDescription
+        pc = RTCPeerConnection()
+        self.calls.append(pc)
+        self.track = AgentTrack()
+        pc.on("track", lambda track: self._spawn(self._listen(track)))
+        pc.on("datachannel", self._on_channel)
+        await pc.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
+        pc.addTrack(self.track)
+        await pc.setLocalDescription(await pc.createAnswer())
+        local = pc.localDescription
         return web.json_response({"sdp": local.sdp, "type": local.type, "pc_id": "1"})
 
     def _spawn(self, coroutine):
@@ -124,25 +139,28 @@ class Peer:
         self.send("server-message", {"type": "goodbye", "reason": "idle", "text": text})
 
     async def _listen(self, track):
-        quiet_ms, heard = 0, False
+        quiet_ms, loud_ms = 0, 0
         while True:
             frame = await track.recv()
             now = time.monotonic()
-            loud = int(np.abs(frame.to_ndarray().astype(np.int32)).max()) > LOUD
-            if loud:
-                heard, quiet_ms, ended = True, 0, now
+            if int(np.abs(frame.to_ndarray().astype(np.int32)).max()) > LOUD:
+                loud_ms, quiet_ms, ended = loud_ms + 20, 0, now
             else:
                 quiet_ms += 20
-            if heard and quiet_ms >= self.wait_ms:
-                heard = False
-                self.voice_ends.append(ended)
-                if not self.deaf:
+            if loud_ms == VOICE_MS and len(self.track.pending) and quiet_ms == 0:
+                self.track.pending = self.track.pending[:0]
+                self.gave_way_s.append(now)
+            if loud_ms and quiet_ms >= self.wait_ms:
+                was_voice, loud_ms = loud_ms >= VOICE_MS, 0
+                if was_voice and not self.deaf:
+                    self.voice_ends.append(ended)
                     self.send("server-message", {"type": "user-turn", "turn": 1, "text": "I said"})
                     self._spawn(self._speak("You said so."))
 
     async def _speak(self, words):
         self.send("bot-started-speaking")
-        self.track.pending = TONE.copy()
-        await asyncio.sleep(len(TONE) / HZ)
+        self.track.silent.clear()
+        self.track.pending = tone(self.answer_s)
+        await self.track.silent.wait()
         self.send("bot-stopped-speaking")
         self.send("server-message", {"type": "agent-turn", "text": words, "interrupted": False})

@@ -127,7 +127,7 @@ async def test_nothing_is_left_after_a_call():
         task = asyncio.create_task(cancelled())
         with pytest.raises(asyncio.CancelledError):
             await task
-        await peer._pc.close()
+        await peer.calls[0].close()
         ours = [each for each in asyncio.all_tasks() - before if "caller" in repr(each.get_coro())]
     assert not ours
 

@@ -3,17 +3,16 @@
 Every kind is played in a call of its own; with a baseline, each kind is played at both agents
 before the next, so that both meet the machine in the same mood. What is played over an answer
 begins 800 ms after the answer's first sound, and is judged by what was heard: against the length
-of the same answer undisturbed, measured at the start of that call.
+of the same answer undisturbed, measured before the first of them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ from voice_agent.load import guesses, table, utterances
 from voice_agent.load.call import check_places
 from voice_agent.load.caller import Caller
 from voice_agent.load.errors import CallError, Lost, NoAnswer, WavError
-from voice_agent.load.measure import measuring
+from voice_agent.load.measure import Usual, ask, play_over, usual_answer
 from voice_agent.load.mouth import Lag
 from voice_agent.load.playlist import Item, choose, read_playlist
 from voice_agent.load.score import Outcome, as_data, figures, ratios
-from voice_agent.load.script import KINDS
+from voice_agent.load.script import KINDS, OVER_THE_AGENT
 from voice_agent.load.served import served
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
@@ -47,13 +46,16 @@ class Side:
     url: str
     outcomes: list[Outcome] = field(default_factory=list)
     lags: list[Lag] = field(default_factory=list)
-    guesses: guesses.Counters = field(default_factory=dict)
+    counters: guesses.Counters = field(default_factory=dict)
+    """What the server told of its speculation."""
+    usual: Usual | None = None
+    """The answer that things are played over, once it is known."""
 
     def figures(self) -> dict[str, Any]:
         """Return all figures of this agent, as plain data."""
         made = figures(self.outcomes)
         made["url"] = self.url
-        made["speculation"] = guesses.rates(self.guesses) if self.guesses else None
+        made["speculation"] = guesses.rates(self.counters) if self.counters else None
         if self.lags:
             made["caller_lag_ms"] = {
                 "p99": round(max(lag.p99_ms for lag in self.lags), 2),
@@ -104,9 +106,9 @@ async def bench_turns(
         print(f"error: {error}")
         return BAD_INPUT
     sides: list[Side] = []
-    _keep_time()
     try:
         async with AsyncExitStack() as running:
+            running.enter_context(_keeping_time())
             if url is None:
                 command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
                 url = await running.enter_async_context(
@@ -123,16 +125,26 @@ async def bench_turns(
     return _report(sides, json_path, print)
 
 
-def _keep_time() -> None:
+@contextmanager
+def _keeping_time() -> Iterator[None]:
     """Put the caller before everything else on this machine, where that is allowed.
 
     It needs a few per cent of a core; waiting for one would be measured as the agent's latency.
     The servers started from here are not put first.
     """
-    if sys.platform == "linux":
-        with contextlib.suppress(PermissionError):
-            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-            os.sched_setscheduler(0, policy, os.sched_param(1))
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def _items(
@@ -169,9 +181,8 @@ async def _block(side: Side, items: Sequence[Item], question: Item, floor_dbfs: 
         async with Caller(side.url, floor_dbfs=floor_dbfs) as caller:
             try:
                 await caller.greeting(within_s=GREETING_S)
-                measure = await measuring(caller, left[0], question)
                 while left:
-                    side.outcomes.append(await measure(left[0]))
+                    side.outcomes.append(await _measure(side, caller, left[0], question))
                     left.pop(0)
             except (NoAnswer, Lost) as error:
                 if attempt == REDIALS:
@@ -184,7 +195,15 @@ async def _block(side: Side, items: Sequence[Item], question: Item, floor_dbfs: 
         if not left:
             break
     after = await guesses.counted(side.url)
-    guesses.add(side.guesses, guesses.difference(after, before) if after else told)
+    guesses.add(side.counters, guesses.difference(after, before) if after else told)
+
+
+async def _measure(side: Side, caller: Caller, item: Item, question: Item) -> Outcome:
+    if item.kind not in OVER_THE_AGENT:
+        return await ask(caller, item)
+    if side.usual is None:
+        side.usual = await usual_answer(caller, question)
+    return await play_over(caller, item, question, side.usual)
 
 
 def _report(sides: Sequence[Side], json_path: Path | None, print: Print) -> int:

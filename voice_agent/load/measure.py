@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
@@ -11,7 +11,6 @@ from voice_agent.load.caller import Caller
 from voice_agent.load.errors import NoAnswer
 from voice_agent.load.playlist import Item
 from voice_agent.load.score import Outcome, fate
-from voice_agent.load.script import OVER_THE_AGENT
 
 ANSWER_S = 8.0
 """An answer that has not begun after this long is missed; stock Pipecat can take 3.7 s."""
@@ -23,19 +22,19 @@ BARGE_IN_S = 2.5
 """An agent that still speaks this long after a barge-in began has not yielded."""
 
 
-async def measuring(
-    caller: Caller, item: Item, question: Item
-) -> Callable[[Item], Awaitable[Outcome]]:
-    """Return what measures items like ``item`` in this call.
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The answer to a question when nothing is played over it."""
 
-    Over an answer, the length of the undisturbed answer to ``question`` is learnt first.
-    """
-    if item.kind not in OVER_THE_AGENT:
-        return lambda each: ask(caller, each)
-    usual = [await undisturbed(caller, question) for _ in range(2)]
-    usual_s = median(length_s for length_s, _ in usual)
-    gap_s = max(0.2, 1.5 * max(gap_s for _, gap_s in usual))
-    return lambda each: play_over(caller, each, question, usual_s, gap_s)
+    length_s: float
+    gap_s: float
+    """Its longest silence inside."""
+
+
+async def usual_answer(caller: Caller, question: Item) -> Usual:
+    """Ask ``question`` twice and hear both answers out."""
+    answers = [await undisturbed(caller, question) for _ in range(2)]
+    return Usual(median(each.length_s for each in answers), max(each.gap_s for each in answers))
 
 
 async def _tell(caller: Caller, item: Item) -> None:
@@ -66,20 +65,18 @@ async def ask(caller: Caller, item: Item) -> Outcome:
     )
 
 
-async def undisturbed(caller: Caller, question: Item) -> tuple[float, float]:
-    """Return how long the answer to ``question`` sounds, and its longest silence inside, s."""
+async def undisturbed(caller: Caller, question: Item) -> Usual:
+    """Ask ``question`` and hear the answer out."""
     await _tell(caller, question)
     said = await caller.play(question.speech)
     sound_s = await caller.sound(said.stop_s, "answer", timeout_s=ANSWER_S)
     end_s = await caller.quiet(said.stop_s)
     spans = caller.heard.spans(sound_s, 0.05)
     gaps = [after[0] - before[1] for before, after in pairwise(spans)]
-    return end_s - sound_s, max(gaps, default=0.0)
+    return Usual(end_s - sound_s, max(gaps, default=0.0))
 
 
-async def play_over(
-    caller: Caller, item: Item, question: Item, usual_s: float, gap_s: float
-) -> Outcome:
+async def play_over(caller: Caller, item: Item, question: Item, usual: Usual) -> Outcome:
     """Ask ``question`` and play ``item`` over the answer."""
     await _tell(caller, question)
     asked = await caller.play(question.speech)
@@ -92,10 +89,11 @@ async def play_over(
     await caller.quiet(said.stop_s)
     heard = caller.heard
     if item.kind != "barge-in":
-        became = fate(heard.spans(sound_s, gap_s), sound_s, said.start_s, usual_s)
+        spans = heard.spans(sound_s, max(0.2, 1.5 * usual.gap_s))
+        became = fate(spans, sound_s, said.start_s, usual.length_s)
         return Outcome(item.name, item.kind, fate=became, user=caller.log.user_words(said.asked_s))
     # What comes after the answer would have ended anyway is no reaction.
-    until_s = min(said.start_s + BARGE_IN_S, sound_s + usual_s - 0.1)
+    until_s = min(said.start_s + BARGE_IN_S, sound_s + usual.length_s - 0.1)
     reaction = heard.reaction(said.start_s, until_s)
     silent = reaction.silent_ms is not None
     answer_s = None

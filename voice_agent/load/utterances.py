@@ -35,9 +35,9 @@ from voice_agent.load.script import (
     TEXTS,
     Kind,
 )
-from voice_agent.load.wav import HZ, Samples, read_wav, write_wav
+from voice_agent.load.wav import HZ, Samples, read_wav, speech, write_wav
 
-VERSION = 1
+VERSION = 2
 """Raised when the set changes, so that a cached one is made anew."""
 PEAK = 10 ** (-6 / 20) * 32767
 LEAD_MS = 40
@@ -96,7 +96,7 @@ def missing_tools() -> list[str]:
 
 
 def synthesize(voice: Voice, text: str, folder: Path) -> Samples:
-    """Return text in a voice, 48 kHz mono, cut to where its voice starts and ends.
+    """Return text in a voice, 48 kHz mono, peak -6 dBFS, cut to where its voice starts and ends.
 
     Raises:
         CallError: The synthesizer failed.
@@ -112,13 +112,18 @@ def synthesize(voice: Voice, text: str, folder: Path) -> Samples:
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode or not path.exists():
         raise CallError(f"{' '.join(command)} failed: {done.stderr.strip()}")
-    spoken = read_wav(path)
-    start, end = (round(ms * HZ / 1000) for ms in (spoken.start_ms, spoken.end_ms))
-    samples = spoken.samples[start:end].astype(np.float64)
-    fade = np.linspace(0.0, 1.0, HZ // 200)
-    samples[: len(fade)] *= fade
-    loudest: Samples = np.round(samples * (PEAK / np.abs(samples).max())).astype(np.int16)
-    return loudest
+    wave = read_wav(path).samples.astype(np.float64)
+    return trimmed(np.round(wave * (PEAK / np.abs(wave).max())).astype(np.int16))
+
+
+def trimmed(samples: Samples) -> Samples:
+    """Cut speech to where its voice starts and ends; 5 ms of it are faded in."""
+    cut = speech(samples)
+    start, end = (round(ms * HZ / 1000) for ms in (cut.start_ms, cut.end_ms))
+    kept = samples[start:end].copy()
+    fade = HZ // 200
+    kept[:fade] = np.round(kept[:fade] * np.linspace(0.0, 1.0, fade))
+    return kept
 
 
 def word_times(text: str, begin_ms: float, end_ms: float) -> list[Word]:
