@@ -22,6 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from voice_agent.agents.tools import Tool
 from voice_agent.engines import SessionInfo
+from voice_agent.frames import ExpectedWordsFrame
 from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
@@ -36,6 +37,8 @@ from voice_agent.turns.taking import Lines, ReplyContext, TurnTaking
 
 GREET_ANYWAY_S = 2.5
 """A client that speaks no RTVI never says it is ready; it is greeted after this long."""
+
+MAX_EXPECTED_WORDS = 500
 
 GOODBYES = {
     "idle": "Nobody has said anything for a while, so I hung up.",
@@ -114,6 +117,7 @@ class Conversation:
             on_text=lambda text: taking.post(Typed(text)),
             on_ready=self._greet,
             on_hang_up=lambda: self.hang_up("gone"),
+            on_client_message=self._on_client_message,
         )
         taking.observe(self._observe)
         taking.observe(self._rtvi.observe)
@@ -227,6 +231,17 @@ class Conversation:
             self._rtvi.tell_server(latency.message())
             if self._on_latency is not None:
                 self._on_latency(latency)
+
+    def _on_client_message(self, kind: str, data: Any) -> bool:
+        """Take the answer sheet of the scripted recogniser; nothing else is understood."""
+        if kind != "script" or self._resources.pipeline.asr.engine != "scripted":
+            return False
+        try:
+            words = [(str(word["text"]), float(word["at_ms"])) for word in data["words"]]
+        except (KeyError, TypeError, ValueError):
+            return False
+        self._taking.tell_recogniser(ExpectedWordsFrame(words=words[:MAX_EXPECTED_WORDS]))
+        return True
 
     def _on_metrics(self, frame: MetricsFrame) -> None:
         tag = self._taking.generating

@@ -1,6 +1,7 @@
 """Frames of our own: what the turn engine says to the services beyond Pipecat's vocabulary."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pipecat.frames.frames import ControlFrame, SystemFrame
 
@@ -25,3 +26,22 @@ class ReplyStartFrame(ControlFrame):
 
     turn: int = 0
     revision: int = 0
+
+
+@dataclass
+class VoicePausedFrame(SystemFrame):
+    """The voice has fallen silent for now; unlike Pipecat's VAD stop it asks for no final.
+
+    Sent by the ears behind the audio. ``VADUserStartedSpeakingFrame`` follows when it goes on.
+    """
+
+
+@dataclass
+class ExpectedWordsFrame(SystemFrame):
+    """What the scripted recogniser will "hear" next: an instrument's answer sheet.
+
+    Recognisers that listen ignore it. ``words`` are (text, ms from the onset of the voice to the
+    word's end); none means that what comes is no speech.
+    """
+
+    words: Sequence[tuple[str, float]] = field(default_factory=tuple)

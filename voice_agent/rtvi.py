@@ -57,6 +57,7 @@ class RtviClient:
         on_text: Takes a turn the user typed, or the keys pressed.
         on_ready: Called once, when the client listens.
         on_hang_up: Called when the client asks for the end.
+        on_client_message: Takes a message of our own kind (type, data); False: not understood.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class RtviClient:
         on_text: Callable[[str], None],
         on_ready: Callable[[], None],
         on_hang_up: Callable[[], None],
+        on_client_message: Callable[[str, Any], bool],
     ) -> None:
         self._send = send
         self._session = session
         self._on_text = on_text
         self._on_ready = on_ready
         self._on_hang_up = on_hang_up
+        self._on_client_message = on_client_message
         self._label = ""
         self._user_speaking = False
         self._answer: list[str] = []
@@ -197,6 +200,13 @@ class RtviClient:
             case "dtmf":
                 keys = rtvi.DTMFInputData.model_validate(message.data or {}).buttons
                 self._on_text("".join(key.value for key in keys))
+            case "client-message":
+                own = rtvi.RawClientMessageData.model_validate(message.data or {})
+                if not self._on_client_message(own.t, own.d):
+                    self._refuse(message, f"unsupported client message {own.t!r}")
             case _:
-                error = rtvi.ErrorResponseData(error=f"unsupported message type {message.type!r}")
-                self.tell(rtvi.ErrorResponse(id=message.id, data=error))
+                self._refuse(message, f"unsupported message type {message.type!r}")
+
+    def _refuse(self, message: rtvi.Message, why: str) -> None:
+        error = rtvi.ErrorResponseData(error=why)
+        self.tell(rtvi.ErrorResponse(id=message.id, data=error))

@@ -109,35 +109,31 @@ class MediaClock:
 
     The packet that was least delayed in the last 10-20 s fixes the offset: it is taken to have
     arrived the moment its last sample was captured. Jitter then moves nothing, and drift between
-    the clocks is followed.
+    the clocks is followed. Media time is counted in samples (48 kHz) from the first packet on, as
+    aiortc counts the ``pts`` of what it decodes.
     """
 
     def __init__(self, packet_ms: float = 20.0) -> None:
         self._packet_ms = packet_ms
         self._offsets: list[float] = []
         self._window_began = 0.0
-        self._wrapped = 0
-        self._last: int | None = None
+        self._last_timestamp = 0
+        self._last_sample = 0
 
     def arrived(self, timestamp: int, at_ms: float) -> None:
-        """A packet whose first sample has this RTP timestamp (48 kHz) arrived at ``at_ms``."""
-        offset = at_ms - self._packet_ms - self._media_ms(timestamp)
+        """A packet with this RTP timestamp (32 bits, wrapping) arrived at ``at_ms``."""
+        if not self._offsets:
+            self._last_timestamp = timestamp
+        step = (timestamp - self._last_timestamp) & 0xFFFFFFFF
+        sample = self._last_sample + (step if step < 0x80000000 else step - 0x100000000)
+        if step < 0x80000000:
+            self._last_timestamp, self._last_sample = timestamp, sample
+        offset = at_ms - self._packet_ms - sample / _CLOCK_RATE * 1000.0
         if not self._offsets or at_ms - self._window_began > _WINDOW_MS:
             self._window_began = at_ms
             self._offsets = [*self._offsets[-1:], offset]
         self._offsets[-1] = min(self._offsets[-1], offset)
 
-    def captured_ms(self, timestamp: int) -> float:
-        """Return when the sample with this RTP timestamp was captured, on our clock."""
-        return self._media_ms(timestamp) + (min(self._offsets) if self._offsets else 0.0)
-
-    def _media_ms(self, timestamp: int) -> float:
-        if self._last is not None:
-            step = (timestamp - self._last) & 0xFFFFFFFF
-            if step < 0x80000000:
-                self._wrapped += timestamp < self._last
-                self._last = timestamp
-            behind = timestamp > self._last
-            return (timestamp + ((self._wrapped - behind) << 32)) / _CLOCK_RATE * 1000.0
-        self._last = timestamp
-        return timestamp / _CLOCK_RATE * 1000.0
+    def captured_ms(self, sample: int) -> float:
+        """Return when this sample, counted from the first packet's first, was captured."""
+        return sample / _CLOCK_RATE * 1000.0 + (min(self._offsets) if self._offsets else 0.0)

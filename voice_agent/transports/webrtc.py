@@ -146,11 +146,14 @@ class WebRtcTransport:
         handle = receiver._handle_rtp_packet
         decoder = receiver._RTCRtpReceiver__decoder_queue
         codecs = receiver._RTCRtpReceiver__codecs
+        media_time = receiver._RTCRtpReceiver__timestamp_mapper
 
         async def handle_and_catch_up(packet: Any, arrival_time_ms: int) -> None:
             await handle(packet, arrival_time_ms)
             while jitter.backlog:
-                decoder.put((codecs[packet.payload_type], jitter.backlog.popleft()))
+                frame = jitter.backlog.popleft()
+                frame.timestamp = media_time.map(frame.timestamp)
+                decoder.put((codecs[packet.payload_type], frame))
 
         receiver._handle_rtp_packet = handle_and_catch_up
 

@@ -19,7 +19,8 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from voice_agent.media import HEARD_HZ, HeardAudio, Pcm, Transport
+from voice_agent.frames import VoicePausedFrame
+from voice_agent.media import HEARD_HZ, HeardAudio, Pcm, Transport, now_ms
 from voice_agent.turns.settings import VadSettings
 from voice_agent.turns.vad import WINDOW, WINDOW_MS, VadStream, Voice, VoiceTracker
 
@@ -114,11 +115,15 @@ class Ears(FrameProcessor):
                 self._vad.reset()
             if voice is not None:
                 self._on_voice(voice)
-                if voice.on:
-                    await self.push_frame(
-                        VADUserStartedSpeakingFrame(start_secs=self._settings.start_ms / 1000.0)
-                    )
+                await self._tell_recogniser(voice)
         self._unscored = pending
+
+    async def _tell_recogniser(self, voice: Voice) -> None:
+        if voice.on:
+            since_s = max(0.0, now_ms() - voice.at_ms) / 1000.0
+            await self.push_frame(VADUserStartedSpeakingFrame(start_secs=since_s))
+        else:
+            await self.push_frame(VoicePausedFrame())
 
     def _remember(self, pcm: Pcm) -> None:
         self._remembered.append(pcm)

@@ -220,6 +220,10 @@ class TurnTaking(FrameProcessor):
             await event.wait()
         self.post(Bound(tag))
 
+    def tell_recogniser(self, frame: Frame) -> None:
+        """Send a frame to the ASR service, in order with what the machine asks of it."""
+        self._queue(frame, FrameDirection.UPSTREAM)
+
     def remember_result(self, tag: Tag, call_id: str, result: Any) -> None:
         """Keep the result of a tool that ended after its answer was interrupted."""
         self.ledger.add_result(tag.turn, call_id, result)
