@@ -220,7 +220,7 @@ function onMessage(message: ServerMessage): void {
       turn = message.state;
       return show();
     case "user-turn":
-      return said({ kind: "user-turn", text: message.text });
+      return said({ ...message, kind: "user-turn" });
     case "agent-turn":
       return said({ ...message, kind: "agent-turn" });
     case "latency":

@@ -37,7 +37,7 @@ export function microphoneNotice(
         text:
           `Browsers allow it only on https:// or on localhost, and this is ${origin.origin}. ` +
           `On the server's own machine, open http://localhost${origin.port ? `:${origin.port}` : ""}; ` +
-          `from elsewhere, put HTTPS in front of the server. ${type}`,
+          `from elsewhere, start it with --tls or put HTTPS in front of it. ${type}`,
       };
     case "denied":
       return {
@@ -137,6 +137,8 @@ const SEGMENTS: Record<string, string> = {
   llm_first_token: "first token",
   llm_first_clause: "first clause",
   tts_first_audio: "first speech",
+  tool: "tool",
+  playout: "start of playing",
   transport: "to your ear",
 };
 

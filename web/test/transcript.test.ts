@@ -10,7 +10,7 @@ describe("what the caller says", () => {
       { kind: "user-words", text: "what", final: false },
       { kind: "user-words", text: "what time", final: false },
       { kind: "user-words", text: "what time do you open", final: true },
-      { kind: "user-turn", text: "What time do you open?" },
+      { kind: "user-turn", turn: 1, text: "What time do you open?" },
       { kind: "user-words", text: "and", final: false },
     );
     expect(lines.map((l) => [l.text, l.final])).toEqual([
@@ -41,7 +41,7 @@ describe("what the caller says", () => {
       spoken(
         { kind: "typed", text: "Are you open?" },
         { kind: "user-words", text: "are you open?", final: true },
-        { kind: "user-turn", text: "Are you open?" },
+        { kind: "user-turn", turn: 1, text: "Are you open?" },
       ),
     ).toEqual(["user: Are you open?"]);
   });
@@ -51,7 +51,7 @@ describe("what the caller says", () => {
       spoken(
         { kind: "typed", text: "Hello" },
         { kind: "ended" },
-        { kind: "user-turn", text: "Hello" },
+        { kind: "user-turn", turn: 1, text: "Hello" },
       ),
     ).toEqual(["user: Hello"]);
   });
@@ -63,7 +63,7 @@ describe("what the agent says", () => {
       { kind: "agent-words", text: "We" },
       { kind: "agent-words", text: "open" },
       { kind: "agent-words", text: "at" },
-      { kind: "agent-turn", text: "We open", interrupted: true },
+      { kind: "agent-turn", turn: 1, text: "We open", interrupted: true },
     );
     expect(lines).toMatchObject([{ text: "We open", final: true, interrupted: true }]);
   });
@@ -72,7 +72,7 @@ describe("what the agent says", () => {
     expect(
       after(
         { kind: "agent-words", text: "We" },
-        { kind: "agent-turn", text: "", interrupted: true },
+        { kind: "agent-turn", turn: 1, text: "", interrupted: true },
       ),
     ).toEqual([]);
   });
@@ -102,6 +102,48 @@ describe("what the agent says", () => {
   });
 });
 
+describe("what the server takes back", () => {
+  it("reopens the caller's line when the turn had not ended after all", () => {
+    const lines = after(
+      { kind: "user-words", text: "a table for", final: true },
+      { kind: "user-turn", turn: 1, text: "A table for" },
+      { kind: "user-words", text: "a table for four people", final: false },
+      { kind: "user-turn", turn: 1, text: "A table for four people" },
+    );
+    expect(lines.map((l) => [l.text, l.final])).toEqual([["A table for four people", true]]);
+  });
+
+  it("keeps a second utterance apart when the first was never answered", () => {
+    expect(
+      spoken(
+        { kind: "user-turn", turn: 1, text: "Are you open?" },
+        { kind: "user-words", text: "hello", final: false },
+      ),
+    ).toEqual(["user: Are you open?", "user: hello"]);
+  });
+
+  it("corrects the words of a turn it has already told", () => {
+    expect(
+      spoken(
+        { kind: "user-turn", turn: 1, text: "A cable for two" },
+        { kind: "agent-words", text: "Yes" },
+        { kind: "user-turn", turn: 1, text: "A table for two" },
+      ),
+    ).toEqual(["user: A table for two", "agent: Yes"]);
+  });
+
+  it("goes on with an answer that a noise had stopped", () => {
+    const lines = after(
+      { kind: "agent-words", text: "We open" },
+      { kind: "user-words", text: "uh", final: false },
+      { kind: "agent-turn", turn: 1, text: "We open", interrupted: true },
+      { kind: "agent-words", text: "at noon." },
+      { kind: "agent-turn", turn: 1, text: "We open at noon.", interrupted: false },
+    );
+    expect(lines).toMatchObject([{ text: "We open at noon.", interrupted: false, final: true }]);
+  });
+});
+
 it("lets nothing open when the call has ended", () => {
   const lines = after(
     { kind: "user-words", text: "my name is", final: false },
@@ -109,4 +151,15 @@ it("lets nothing open when the call has ended", () => {
     { kind: "ended" },
   );
   expect(lines.every((line) => line.final)).toBe(true);
+});
+
+it("does not take a new connection's first turn for that of the old one", () => {
+  expect(
+    spoken(
+      { kind: "user-turn", turn: 1, text: "Hello" },
+      { kind: "agent-turn", turn: 1, text: "Hi", interrupted: false },
+      { kind: "ended" },
+      { kind: "user-turn", turn: 1, text: "Still there?" },
+    ),
+  ).toEqual(["user: Hello", "agent: Hi", "user: Still there?"]);
 });

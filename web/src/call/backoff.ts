@@ -1,9 +1,9 @@
 /** How long to wait before the next try, and when to stop trying. */
 
 const FIRST_MS = 500;
-const LONGEST_MS = 8_000;
+const LONGEST_MS = 5_000;
 /** About a minute and a half in all: long enough for a server to restart. */
-export const MAX_ATTEMPTS = 14;
+export const MAX_ATTEMPTS = 20;
 
 /** Milliseconds before attempt number `attempt` (1 is the first), or null when it is time to stop. */
 export function delayBefore(attempt: number, random: () => number = Math.random): number | null {

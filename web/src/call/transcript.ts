@@ -14,6 +14,8 @@ export interface Line {
   readonly text: string;
   readonly final: boolean;
   readonly interrupted: boolean;
+  /** The server's number of the turn, once it has named one. */
+  readonly turn: number | null;
 }
 
 export interface Transcript {
@@ -27,10 +29,10 @@ export interface Transcript {
 
 export type SpokenEvent =
   | { kind: "user-words"; text: string; final: boolean }
-  | { kind: "user-turn"; text: string }
+  | { kind: "user-turn"; turn: number; text: string }
   | { kind: "typed"; text: string }
   | { kind: "agent-words"; text: string }
-  | { kind: "agent-turn"; text: string; interrupted: boolean }
+  | { kind: "agent-turn"; turn: number; text: string; interrupted: boolean }
   | { kind: "note"; text: string }
   | { kind: "ended" };
 
@@ -42,9 +44,9 @@ export const EMPTY: Transcript = {
   typed: [],
 };
 
-function added(t: Transcript, role: Role, text: string, final: boolean, interrupted = false) {
-  const line: Line = { id: t.nextId, role, text, final, interrupted };
-  return { ...t, lines: [...t.lines, line], nextId: t.nextId + 1 };
+function added(t: Transcript, line: Pick<Line, "role" | "text"> & Partial<Line>): Transcript {
+  const whole = { final: true, interrupted: false, turn: null, ...line, id: t.nextId };
+  return { ...t, lines: [...t.lines, whole], nextId: t.nextId + 1 };
 }
 
 function changed(t: Transcript, id: number, change: Partial<Line>): Transcript {
@@ -67,6 +69,17 @@ export function join(said: string, next: string): string {
   return /^[,.;:!?…%)\]}’']/.test(next) ? said + next : `${said} ${next}`;
 }
 
+/**
+ * Does `text` go on with what `line` began? An endpoint that came too early is taken back by the
+ * server without a word, and the turn's words then start from the beginning again.
+ */
+function continues(line: Line | undefined, text: string): boolean {
+  if (line?.role !== "user" || !line.final) return false;
+  const [first, second] = words(line.text).split(" ");
+  const [a, b] = words(text).split(" ");
+  return first === a && (second === undefined || second === b);
+}
+
 function userWords(t: Transcript, text: string, final: boolean): Transcript {
   if (t.openUser !== null) {
     return text === ""
@@ -75,29 +88,56 @@ function userWords(t: Transcript, text: string, final: boolean): Transcript {
   }
   const echoed = t.typed.some((id) => words(find(t, id)?.text ?? "") === words(text));
   if (text === "" || echoed) return t;
-  return { ...added(t, "user", text, final), openUser: t.nextId };
+  const last = t.lines.at(-1);
+  if (last && continues(last, text)) {
+    return { ...changed(t, last.id, { text, final, turn: null }), openUser: last.id };
+  }
+  return { ...added(t, { role: "user", text, final }), openUser: t.nextId };
 }
 
-function userTurn(t: Transcript, text: string): Transcript {
+function userTurn(t: Transcript, turn: number, text: string): Transcript {
+  const told = t.lines.find((line) => line.role === "user" && line.turn === turn);
+  if (told) return changed(t, told.id, { text }); // the final transcript came late
   const echoed = t.typed.find((id) => words(find(t, id)?.text ?? "") === words(text));
-  if (echoed !== undefined) return { ...t, typed: t.typed.filter((id) => id !== echoed) };
+  if (echoed !== undefined) {
+    return { ...changed(t, echoed, { turn }), typed: t.typed.filter((id) => id !== echoed) };
+  }
   if (t.openUser !== null) {
     const closed =
-      text === "" ? removed(t, t.openUser) : changed(t, t.openUser, { text, final: true });
+      text === "" ? removed(t, t.openUser) : changed(t, t.openUser, { text, turn, final: true });
     return { ...closed, openUser: null };
   }
-  return text === "" ? t : added(t, "user", text, true);
+  return text === "" ? t : added(t, { role: "user", text, turn });
 }
 
-function agentTurn(t: Transcript, text: string, interrupted: boolean): Transcript {
+function agentWords(t: Transcript, text: string): Transcript {
+  if (text.trim() === "") return t;
+  if (t.openAgent !== null) {
+    return changed(t, t.openAgent, { text: join(find(t, t.openAgent)?.text ?? "", text) });
+  }
+  const open = t.openUser === null ? undefined : find(t, t.openUser);
+  // The answer was stopped, nobody had said anything after all, and it goes on where it stopped.
+  const noise = open && !open.final ? removed(t, open.id) : t;
+  const last = noise.lines.at(-1);
+  if (last?.role === "agent" && last.interrupted) {
+    const resumed = { text: join(last.text, text), final: false, interrupted: false };
+    return { ...changed(noise, last.id, resumed), openAgent: last.id, openUser: null };
+  }
+  // An answer to a final line settles it, even if its server announces no turns.
+  const openUser = open?.final ? null : t.openUser;
+  const line = { role: "agent" as const, text: text.trimStart(), final: false };
+  return { ...added(t, line), openAgent: t.nextId, openUser };
+}
+
+function agentTurn(t: Transcript, turn: number, text: string, interrupted: boolean): Transcript {
   if (t.openAgent !== null) {
     const closed =
       text === ""
         ? removed(t, t.openAgent)
-        : changed(t, t.openAgent, { text, final: true, interrupted });
+        : changed(t, t.openAgent, { text, turn, final: true, interrupted });
     return { ...closed, openAgent: null };
   }
-  return text === "" ? t : added(t, "agent", text, true, interrupted);
+  return text === "" ? t : added(t, { role: "agent", text, turn, interrupted });
 }
 
 export function step(t: Transcript, event: SpokenEvent): Transcript {
@@ -105,32 +145,23 @@ export function step(t: Transcript, event: SpokenEvent): Transcript {
     case "user-words":
       return userWords(t, event.text.trim(), event.final);
     case "user-turn":
-      return userTurn(t, event.text.trim());
+      return userTurn(t, event.turn, event.text.trim());
     case "typed":
-      return { ...added(t, "user", event.text.trim(), true), typed: [...t.typed, t.nextId] };
-    case "agent-words": {
-      if (event.text.trim() === "") return t;
-      if (t.openAgent === null) {
-        // An answer to a final line settles it, even if its server announces no turns.
-        const settled = t.openUser !== null && find(t, t.openUser)?.final;
-        const openUser = settled ? null : t.openUser;
-        return {
-          ...added(t, "agent", event.text.trimStart(), false),
-          openAgent: t.nextId,
-          openUser,
-        };
-      }
-      const said = find(t, t.openAgent)?.text ?? "";
-      return changed(t, t.openAgent, { text: join(said, event.text) });
-    }
+      return {
+        ...added(t, { role: "user", text: event.text.trim() }),
+        typed: [...t.typed, t.nextId],
+      };
+    case "agent-words":
+      return agentWords(t, event.text);
     case "agent-turn":
-      return agentTurn(t, event.text.trim(), event.interrupted);
+      return agentTurn(t, event.turn, event.text.trim(), event.interrupted);
     case "note":
-      return added(t, "note", event.text, true);
+      return added(t, { role: "note", text: event.text });
     case "ended":
       return {
         ...t,
-        lines: t.lines.map((line) => (line.final ? line : { ...line, final: true })),
+        // The next connection may count its turns from one again.
+        lines: t.lines.map((line) => ({ ...line, final: true, turn: null })),
         openUser: null,
         openAgent: null,
       };

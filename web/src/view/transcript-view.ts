@@ -67,7 +67,9 @@ function write(element: HTMLElement, before: string, line: Line): void {
   const growing = line.role === "agent" && !line.final && line.text.startsWith(before);
   if (growing) element.append(make("span", "word", line.text.slice(before.length)));
   else if (element.textContent !== line.text) element.textContent = line.text;
-  if (line.interrupted) {
+  const old = element.parentElement?.querySelector(".cut");
+  if (!line.interrupted) old?.remove();
+  else if (!old) {
     const mark = make("span", "cut");
     mark.append(make("span", "unseen", "(interrupted here)"));
     mark.title = "You interrupted here; the agent remembers only what you heard.";
