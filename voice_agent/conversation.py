@@ -93,7 +93,7 @@ class Conversation:
             tools=ToolsSchema(standard_tools=[tool.schema() for tool in tools]),
             words=resources.words,
             sound=resources.sound.asker() if resources.sound is not None else None,
-            listened=lambda: ears.remembered(),
+            listened=lambda since_ms: ears.remembered(since_ms),
             lines=Lines(greeting=agent.greeting),
         )
         for tool in tools:

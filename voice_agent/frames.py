@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from pipecat.frames.frames import ControlFrame, SystemFrame
 
+NEUTRAL = "neutral"
+"""A transcript frame whose ``result`` is this carries words that mean nothing: only the sound and
+the clock can tell whether the turn has ended."""
+
 
 @dataclass
 class FinalizeTranscriptFrame(SystemFrame):

@@ -8,6 +8,7 @@ every packet, whatever the VAD thinks, and Pipecat's own frame at the onset of v
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -62,8 +63,7 @@ class Ears(FrameProcessor):
         self._listening: asyncio.Task[None] | None = None
         self._starved: asyncio.TimerHandle | None = None
         self._unscored = np.empty(0, dtype=np.int16)
-        self._remembered: list[Pcm] = []
-        self._remembered_ms = 0.0
+        self._remembered: deque[tuple[float, Pcm]] = deque()
         self.last_packet_ms = 0.0
         """When the last packet came, monotonic ms."""
 
@@ -83,9 +83,10 @@ class Ears(FrameProcessor):
             await self.cancel_task(self._listening)
             self._listening = None
 
-    def remembered(self) -> Pcm:
-        """Return the last 8 s of audio at most, 16 kHz mono, shape (n,)."""
-        return np.concatenate(self._remembered) if self._remembered else self._unscored[:0]
+    def remembered(self, since_ms: float) -> Pcm:
+        """Return the audio captured since then, the last 8 s at most; 16 kHz mono, shape (n,)."""
+        packets = [pcm for captured_ms, pcm in self._remembered if captured_ms >= since_ms]
+        return np.concatenate(packets) if packets else self._unscored[:0]
 
     async def _listen(self) -> None:
         async for heard in self._transport.heard():
@@ -104,7 +105,9 @@ class Ears(FrameProcessor):
 
     async def _score(self, heard: HeardAudio) -> None:
         pcm = np.frombuffer(heard.pcm, dtype=np.int16)
-        self._remember(pcm)
+        self._remembered.append((heard.captured_ms, pcm))
+        while self._remembered[0][0] < heard.captured_ms - REMEMBERED_MS:
+            self._remembered.popleft()
         pending = np.concatenate([self._unscored, pcm]) if self._unscored.size else pcm
         began_ms = heard.captured_ms - self._unscored.size / HEARD_HZ * 1000.0
         while pending.size >= WINDOW:
@@ -124,12 +127,6 @@ class Ears(FrameProcessor):
             await self.push_frame(VADUserStartedSpeakingFrame(start_secs=since_s))
         else:
             await self.push_frame(VoicePausedFrame())
-
-    def _remember(self, pcm: Pcm) -> None:
-        self._remembered.append(pcm)
-        self._remembered_ms += pcm.size / HEARD_HZ * 1000.0
-        while self._remembered_ms > REMEMBERED_MS and len(self._remembered) > 1:
-            self._remembered_ms -= self._remembered.pop(0).size / HEARD_HZ * 1000.0
 
     def _starve(self) -> None:
         voice = self._tracker.silence()

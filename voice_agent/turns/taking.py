@@ -35,7 +35,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from voice_agent.frames import FinalizeTranscriptFrame, ReplyStartFrame
+from voice_agent.frames import NEUTRAL, FinalizeTranscriptFrame, ReplyStartFrame
 from voice_agent.media import Pcm, now_ms
 from voice_agent.turns.barge_in import is_echo
 from voice_agent.turns.deciding import wake_at
@@ -72,14 +72,11 @@ from voice_agent.turns.playout import FirstSound, PlayedOut, Playout, PlayoutEve
 from voice_agent.turns.settings import TurnSettings
 from voice_agent.turns.state import Agent, State
 from voice_agent.turns.vad import Voice
+from voice_agent.turns.words import TurnWords
 
-
-class TurnWords(Protocol):
-    """Tells from the words whether a turn has ended."""
-
-    def end_probability(self, words: str, agent_said: str) -> float | None:
-        """Return the probability, or None when these words cannot tell."""
-        ...
+BEFORE_VOICE_MS = 300.0
+"""The sound model is given the turn's own audio and this much before it: it was trained on single
+turns, and an earlier one in its 8 s confuses it."""
 
 
 class TurnSound(Protocol):
@@ -124,7 +121,7 @@ class TurnTaking(FrameProcessor):
         tools: What the language model may call; None or empty for nothing.
         words: Evidence from the words, if any.
         sound: Evidence from the sound, if any.
-        listened: Returns the last seconds of the user's audio for ``sound``.
+        listened: Returns the user's audio since a moment of the media clock, for ``sound``.
         lines: What the agent says of its own accord.
     """
 
@@ -137,7 +134,7 @@ class TurnTaking(FrameProcessor):
         tools: ToolsSchema | None = None,
         words: TurnWords | None = None,
         sound: TurnSound | None = None,
-        listened: Callable[[], Pcm] | None = None,
+        listened: Callable[[float], Pcm] | None = None,
         lines: Lines | None = None,
     ) -> None:
         super().__init__()
@@ -241,7 +238,8 @@ class TurnTaking(FrameProcessor):
                 await self.push_frame(frame, direction)
                 self._sender = self.create_task(self._send(), "turn-taking")
             case InterimTranscriptionFrame() | TranscriptionFrame():
-                self._hear(frame.text, isinstance(frame, TranscriptionFrame))
+                final = isinstance(frame, TranscriptionFrame)
+                self._hear(frame.text, final, meaningful=frame.result != NEUTRAL)
             case FunctionCallsStartedFrame() if direction is FrameDirection.UPSTREAM:
                 for call in frame.function_calls:
                     if isinstance(call.context, ReplyContext) and call.context.tag in self._drafts:
@@ -291,10 +289,10 @@ class TurnTaking(FrameProcessor):
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(delay_s, self.post, Tick())
 
-    def _hear(self, text: str, final: bool) -> None:
+    def _hear(self, text: str, final: bool, *, meaningful: bool) -> None:
         whole = " ".join(part for part in (*self._state.segments, text) if part)
         end_p = None
-        if self._words is not None and whole:
+        if self._words is not None and whole and meaningful:
             end_p = self._words.end_probability(whole, self._agent_said())
         echo = self._state.agent in (Agent.SPEAKING, Agent.DUCKED) and is_echo(
             text, self._playout.recently_heard()
@@ -417,9 +415,8 @@ class TurnTaking(FrameProcessor):
     def _ask_sound(self, silence_began: float) -> None:
         if self._sound is None or self._listened is None:
             return
-        task = self.create_task(
-            self._answer_sound(self._sound, self._listened(), silence_began), "turn-sound"
-        )
+        pcm = self._listened(self._state.voice_at - BEFORE_VOICE_MS)
+        task = self.create_task(self._answer_sound(self._sound, pcm, silence_began), "turn-sound")
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
