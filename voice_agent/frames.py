@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipecat.frames.frames import ControlFrame, SystemFrame
+from pipecat.frames.frames import ControlFrame, DataFrame, SystemFrame
 
 NEUTRAL = "neutral"
 """A transcript frame whose ``result`` is this carries words that mean nothing: only the sound and
@@ -49,3 +49,18 @@ class ExpectedWordsFrame(SystemFrame):
     """
 
     words: Sequence[tuple[str, float]] = field(default_factory=tuple)
+
+
+@dataclass
+class SpokenWordsFrame(DataFrame):
+    """Words whose audio follows this frame.
+
+    Travels in order with the reply's audio and always ahead of the audio it speaks of.
+    """
+
+    context_id: str = ""
+    """The Pipecat audio context (one reply) the words belong to."""
+    words: list[tuple[str, int, int]] = field(default_factory=list)
+    """(text as the LLM wrote it, punctuation included; start; end). Start and end are samples at
+    the rate of the reply's audio, counted from the first sample of this ``context_id``; they never
+    decrease from one word to the next."""

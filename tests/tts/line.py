@@ -24,8 +24,8 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from voice_agent.frames import SpokenWordsFrame
 from voice_agent.tts.service import SpeechService
-from voice_agent.tts.words import SpokenWordsFrame
 
 FrameT = TypeVar("FrameT", bound=Frame)
 PATIENCE_S = 20.0

@@ -18,10 +18,9 @@ from pipecat.frames.frames import (
 
 from tests.tts.line import line_to
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
-from voice_agent.frames import ReplyStartFrame
+from voice_agent.frames import ReplyStartFrame, SpokenWordsFrame
 from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
 from voice_agent.tts.espeak_library import Voice
-from voice_agent.tts.words import SpokenWordsFrame
 
 SENTENCE = "Of course, I have a table for four people at 7:30 pm."
 

@@ -23,10 +23,11 @@ from pipecat.frames.frames import (
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
+from voice_agent.frames import SpokenWordsFrame
 from voice_agent.tts.clauses import ClauseAggregator, ClauseRules
 from voice_agent.tts.normalise import Speech, spoken
 from voice_agent.tts.resample import ReplyAudio
-from voice_agent.tts.words import SpokenWordsFrame, TimedWord
+from voice_agent.tts.words import TimedWord
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,26 +8,9 @@ were heard, whenever that was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-from pipecat.frames.frames import DataFrame
+from dataclasses import dataclass
 
 from voice_agent.tts.normalise import SpokenWord
-
-
-@dataclass
-class SpokenWordsFrame(DataFrame):
-    """Words whose audio follows this frame.
-
-    Travels in order with the reply's audio and always ahead of the audio it speaks of.
-    """
-
-    context_id: str = ""
-    """The Pipecat audio context (one reply) the words belong to."""
-    words: list[tuple[str, int, int]] = field(default_factory=list)
-    """(text as the LLM wrote it, punctuation included; start; end). Start and end are samples at
-    the rate of the reply's audio, counted from the first sample of this ``context_id``; they never
-    decrease from one word to the next."""
 
 
 @dataclass(frozen=True, slots=True)

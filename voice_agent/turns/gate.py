@@ -24,8 +24,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from voice_agent.frames import ReplyStartFrame
-from voice_agent.tts.words import SpokenWordsFrame
+from voice_agent.frames import ReplyStartFrame, SpokenWordsFrame
 from voice_agent.turns.events import Tag
 from voice_agent.turns.playout import Playout
 
