@@ -1,13 +1,17 @@
 """The recogniser with fixed latencies: an instrument to measure everything else with.
 
-It does not recognise. While the VAD hears a voice it says one more neutral word at a steady pace,
-by the clock of the audio, and its final transcript comes a fixed time after it was asked for.
+It does not recognise. While the VAD hears a voice it says one more word at a steady pace, by the
+clock of the audio, and its final transcript comes a fixed time after it was asked for. The words
+are neutral and say so (``NEUTRAL``), unless a client has told which words it is about to play and
+when each one ends (``ExpectedWordsFrame``): then they come as a real recogniser would hear them,
+each ``word_delay_ms`` after its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 from pipecat.frames.frames import (
     CancelFrame,
@@ -26,7 +30,14 @@ from pipecat.utils.time import time_now_iso8601
 from pydantic import Field
 
 from voice_agent.engines import Engine, EngineSettings, SessionInfo
-from voice_agent.frames import FinalizeTranscriptFrame
+from voice_agent.frames import (
+    NEUTRAL,
+    ExpectedWordsFrame,
+    FinalizeTranscriptFrame,
+    VoicePausedFrame,
+)
+
+_Transcript = TypeVar("_Transcript", InterimTranscriptionFrame, TranscriptionFrame)
 
 
 class ScriptedSettings(EngineSettings):
@@ -38,6 +49,8 @@ class ScriptedSettings(EngineSettings):
     """One word for so much voice."""
     final_ms: float = Field(30.0, ge=0)
     """From the request to the final transcript."""
+    word_delay_ms: float = Field(100.0, ge=0)
+    """From the end of an expected word to the partial transcript that holds it."""
 
 
 class ScriptedSTTService(STTService):
@@ -56,8 +69,12 @@ class ScriptedSTTService(STTService):
         """Voice since the last final transcript."""
         self._words = 0
         self._final: asyncio.Task[None] | None = None
-        self._final_words = 0
+        self._final_text = ""
         self._answer_owed = False
+        self._expected: list[tuple[str, float]] | None = None
+        """Words to come: (text, ms from the onset of the utterance to the word's end)."""
+        self._onset_ms: float | None = None
+        """Media time since the onset of the expected utterance."""
 
     async def cleanup(self) -> None:
         """Drop a final transcript that is under way."""
@@ -84,9 +101,17 @@ class ScriptedSTTService(STTService):
         if isinstance(frame, FinalizeTranscriptFrame):
             self._finalize(answer=True)
             return
+        if isinstance(frame, ExpectedWordsFrame):
+            self._expected, self._onset_ms = list(frame.words), None
+            self._words = 0
+            return
+        if isinstance(frame, VoicePausedFrame):
+            self._voice = False
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStartedSpeakingFrame):
             self._voice = True
+            if self._onset_ms is None:
+                self._onset_ms = frame.start_secs * 1000
             await self._heard(frame.start_secs * 1000)
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._voice = False
@@ -94,45 +119,56 @@ class ScriptedSTTService(STTService):
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Count audio while there is a voice."""
-        if self._voice:
-            await self._heard(1000 * len(audio) / (2 * self.sample_rate))
+        ms = 1000 * len(audio) / (2 * self.sample_rate)
+        if self._onset_ms is not None:
+            self._onset_ms += ms
+        if self._voice or self._expected:
+            await self._heard(ms if self._voice else 0.0)
         yield None
 
     async def _heard(self, ms: float) -> None:
-        """Say the words that so much more voice makes; the first one at once."""
+        """Say the words that so much more voice makes; the first neutral one at once."""
         self._voiced_ms += ms
-        words = 1 + int(self._voiced_ms / self._script.word_ms)
+        if self._expected is None:
+            words = 1 + int(self._voiced_ms / self._script.word_ms)
+        else:
+            heard_ms = (self._onset_ms or 0.0) - self._script.word_delay_ms
+            words = sum(at_ms <= heard_ms for _, at_ms in self._expected)
         if words != self._words:
             self._words = words
-            await self.push_frame(
-                InterimTranscriptionFrame(
-                    self._text(words), self._user_id, time_now_iso8601(), language=Language.EN
-                )
-            )
+            await self.push_frame(self._transcript(InterimTranscriptionFrame, self._text(words)))
 
     def _text(self, words: int) -> str:
-        return " ".join([self._script.word] * words)
+        if self._expected is None:
+            return " ".join([self._script.word] * words)
+        return " ".join(text for text, _ in self._expected[:words])
+
+    def _transcript(self, kind: type[_Transcript], text: str) -> _Transcript:
+        result = NEUTRAL if self._expected is None else None
+        frame = kind(text, self._user_id, time_now_iso8601(), language=Language.EN, result=result)
+        if isinstance(frame, TranscriptionFrame):
+            frame.finalized = True
+        return frame
 
     def _finalize(self, *, answer: bool) -> None:
-        words, self._words, self._voiced_ms = self._words, 0, 0.0
-        self._final_words += words
+        if self._expected is not None:
+            # Asked for its final words a recogniser says what it heard to the end of the voice.
+            until_ms = self._onset_ms or 0.0
+            self._words = sum(at_ms <= until_ms for _, at_ms in self._expected)
+        text, words = self._text(self._words), self._words
+        self._words, self._voiced_ms = 0, 0.0
+        if self._expected is not None:
+            self._expected = self._expected[words:]
+        self._final_text = " ".join(part for part in (self._final_text, text) if part)
         self._answer_owed |= answer
         if (words or answer) and self._final is None:
             self._final = self.create_task(self._say_final(), name="final")
 
     async def _say_final(self) -> None:
         await asyncio.sleep(self._script.final_ms / 1000)
-        words, self._final_words = self._final_words, 0
+        text, self._final_text = self._final_text, ""
         self._answer_owed, self._final = False, None
-        await self.push_frame(
-            TranscriptionFrame(
-                self._text(words),
-                self._user_id,
-                time_now_iso8601(),
-                language=Language.EN,
-                finalized=True,
-            )
-        )
+        await self.push_frame(self._transcript(TranscriptionFrame, text))
 
 
 class ScriptedEngine(Engine[ScriptedSettings]):
