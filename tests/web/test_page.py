@@ -20,6 +20,7 @@ def background(page: Page) -> str:
 def test_nothing_is_fetched_from_elsewhere(visit: Visit, server: StubServer) -> None:
     """From loading to a call, every request goes to the page's own server, and none fails."""
     page = visit()
+    page.wait_for_load_state("networkidle")  # reloading would cut off what is still loading
     asked: list[str] = []
     wrong: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
