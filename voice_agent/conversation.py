@@ -224,6 +224,11 @@ class Conversation:
         self, now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
     ) -> None:
         self._last_active_ms = now
+        # Names only: what was said is nobody's business in a log.
+        did = ", ".join(f"{type(a).__name__}{list(getattr(a, 'tag', ()))}" for a in actions)
+        logger.debug(
+            f"{now:.0f} {type(event).__name__} -> {did or '-'} ({state.user.name}, {state.agent.name})"
+        )
         latency = self._clock.event(now, event, actions, state)
         if latency is not None:
             parts = ", ".join(f"{s.name} {s.ms:.0f}" for s in latency.segments)

@@ -112,7 +112,7 @@ class ScriptedSTTService(STTService):
             self._voice = True
             if self._onset_ms is None:
                 self._onset_ms = frame.start_secs * 1000
-            await self._heard(frame.start_secs * 1000)
+            await self._heard(frame.start_secs * 1000 if not self._voiced_ms else 0.0)
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._voice = False
             self._finalize(answer=False)
@@ -127,10 +127,10 @@ class ScriptedSTTService(STTService):
         yield None
 
     async def _heard(self, ms: float) -> None:
-        """Say the words that so much more voice makes; the first neutral one at once."""
+        """Say the words that so much more voice makes."""
         self._voiced_ms += ms
         if self._expected is None:
-            words = 1 + int(self._voiced_ms / self._script.word_ms)
+            words = int(self._voiced_ms / self._script.word_ms + 0.5)
         else:
             heard_ms = (self._onset_ms or 0.0) - self._script.word_delay_ms
             words = sum(at_ms <= heard_ms for _, at_ms in self._expected)
@@ -155,6 +155,8 @@ class ScriptedSTTService(STTService):
             # Asked for its final words a recogniser says what it heard to the end of the voice.
             until_ms = self._onset_ms or 0.0
             self._words = sum(at_ms <= until_ms for _, at_ms in self._expected)
+        elif self._voiced_ms:
+            self._words = max(1, self._words)
         text, words = self._text(self._words), self._words
         self._words, self._voiced_ms = 0, 0.0
         if self._expected is not None:

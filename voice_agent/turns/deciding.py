@@ -217,5 +217,6 @@ def failed(s: State, tag: Tag, now: float) -> Step:
     if tries == 2:
         again = Tag(tag.turn, s.revision + 1)
         s = replace(s, revision=again.revision, answer=again, answer_since=now, answer_tries=2)
+        s = replace(s, answer_bound=True)  # an apology answers no words and is not taken back
         return s, (Drop(tag), Apologise(again))
     return replace(s, agent=Agent.IDLE, answer=None), (Drop(tag),)

@@ -108,11 +108,15 @@ class Ears(FrameProcessor):
         self._remembered.append((heard.captured_ms, pcm))
         while self._remembered[0][0] < heard.captured_ms - REMEMBERED_MS:
             self._remembered.popleft()
+        voice = self._tracker.packet(pcm, heard.captured_ms)
+        if voice is not None:
+            self._on_voice(voice)
+            await self._tell_recogniser(voice)
         pending = np.concatenate([self._unscored, pcm]) if self._unscored.size else pcm
         began_ms = heard.captured_ms - self._unscored.size / HEARD_HZ * 1000.0
         while pending.size >= WINDOW:
             window, pending = pending[:WINDOW], pending[WINDOW:]
-            voice = self._tracker.window(window, began_ms, await self._vad.score(window))
+            voice = self._tracker.window(began_ms, await self._vad.score(window))
             began_ms += WINDOW_MS
             if self._tracker.due_reset():
                 self._vad.reset()

@@ -42,13 +42,17 @@ def required_silence_ms(
 ) -> float:
     """Return the silence, ms, after which the turn is over, given what is known now.
 
-    Never below ``floor_ms`` nor above ``ceiling_ms``; lower the more complete words and sound are.
-    Without words (``words_p`` None) only the sound can tell, and at most ``no_words_ms`` is waited.
+    Between ``floor_ms`` and ``ceiling_ms``, lower the more complete words and sound are; without
+    words (``words_p`` None) only the sound can tell, between ``no_words_floor_ms`` and
+    ``no_words_ms``.
     """
-    longest = settings.ceiling_ms if words_p is not None else settings.no_words_ms
-    longest = max(settings.floor_ms, min(longest, settings.ceiling_ms))
+    if words_p is None:
+        shortest, longest = settings.no_words_floor_ms, settings.no_words_ms
+    else:
+        shortest, longest = settings.floor_ms, settings.ceiling_ms
+    longest = max(shortest, longest)
     p = end_probability(words_p, sound_p, settings)
     if p is None:
         return longest
     incomplete = (1 - min(max(p, 0.0), 1.0)) ** _GAMMA
-    return settings.floor_ms + (longest - settings.floor_ms) * incomplete
+    return shortest + (longest - shortest) * incomplete

@@ -22,7 +22,7 @@ class VadSettings(BaseModel):
     doubtful window does not end a word."""
     start_ms: Ms = 64
     """Voice must last this long before it is voice: shorter sounds are clicks."""
-    stop_ms: Ms = 64
+    stop_ms: Ms = 50
     """Silence must last this long before the voice has stopped; the turn machine waits on."""
     preroll_ms: Ms = 600
     """Audio before the onset that recognition is given: first words are never cut."""
@@ -38,8 +38,11 @@ class TurnSettings(BaseModel):
     """Silence that is always waited, however complete words and sound are."""
     ceiling_ms: Ms = 1200
     """Silence after which the turn is over, whatever the evidence."""
+    no_words_floor_ms: Ms = 250
+    """Silence always waited when there are no words to go by: sound alone takes a phrase boundary
+    for an end more often than not."""
     no_words_ms: Ms = 700
-    """Silence waited at most when recognition has heard no words and only sound can tell."""
+    """Silence waited at most when there are no words to go by."""
     words_weight: Probability = 0.8
     """Weight of the words against the sound, in log-odds."""
     sound_model: bool = True
@@ -56,13 +59,13 @@ class TurnSettings(BaseModel):
 
     # Starting the answer on a guess.
     speculate: bool = True
-    speculate_silence_ms: Ms = 90
+    speculate_silence_ms: Ms = 60
     """Silence at which an answer is started on what was heard so far."""
     speculate_stable_ms: Ms = 180
     """Words unchanged for this long, and looking complete, start an answer before any silence."""
     speculate_min_p: Probability = 0.6
     """How complete words must look for that."""
-    speculations_max: Annotated[int, Field(ge=0)] = 4
+    speculations_max: Annotated[int, Field(ge=0)] = 6
     """Answers started per turn at most; the decision itself may always start one."""
 
     # Yielding to the user.

@@ -13,6 +13,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from math import log10
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ _FLOOR_DBFS = -50.0
 _BELOW_PEAK_DB = 38.0
 """The end of speech is the last 10 ms above max(-50 dBFS, loudest 10 ms - 38 dB): the definition a
 headless caller uses for the same sound, so both mean the same moment."""
+_ABOVE_NOISE_DB = 8.0
+"""On a noisy line a voice is at least so much above the noise."""
+_DISPUTED_MS = 160.0
+_RECENT_MS = 1500.0
+"""A voice that comes back within this is the same voice, as loud as before."""
 _LEVELS = 100
 """10 ms levels remembered: one second."""
 _RESET_WINDOWS = 62
@@ -94,39 +100,51 @@ class Voice:
 
 
 class VoiceTracker:
-    """Turns window scores into the start and the end of voice. Pure: time comes with the audio."""
+    """Turns window scores and levels into the start and the end of voice.
+
+    The model knows what is voice but says so in windows of 32 ms and keeps saying it for some time
+    after the last word; the level knows the moment, but not on a noisy line. So voice begins when
+    the model says so and ends when either does; what the model calls voice in what the level calls
+    silence must go on for ``_DISPUTED_MS`` to be believed. Pure: time comes with the audio.
+    """
 
     def __init__(self, settings: VadSettings) -> None:
         self._settings = settings
         self.on = False
+        self._soft = False
+        """The model insisted on a voice that the level calls silence: only the model ends it."""
         self._run_ms = 0.0
         self._onset_ms = 0.0
         self._last_voice_ms = 0.0
         self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS)
+        self._noise = _Floor()
         self._loudest = -120.0
         self._windows = 0
         self._low = 0
 
-    def window(self, pcm: Pcm, began_ms: float, score: float) -> Voice | None:
+    def packet(self, pcm: Pcm, began_ms: float) -> Voice | None:
+        """Take audio as it arrives; return the end of voice if its level says so."""
+        step = HEARD_HZ // 100
+        for index in range(0, pcm.size - step + 1, step):
+            level = _dbfs(pcm[index : index + step])
+            self._noise.take(level)
+            self._levels.append((began_ms + (index + step) / HEARD_HZ * 1000.0, level))
+            if self.on:
+                self._loudest = max(self._loudest, level)
+        quiet = max(1, round(self._settings.stop_ms / 10.0))
+        recent = [level for _, level in self._levels][-quiet:]
+        loud_enough_to_tell = self.on and not self._soft and len(recent) == quiet
+        if loud_enough_to_tell and max(recent) <= self._threshold():
+            return self.silence()
+        return None
+
+    def window(self, began_ms: float, score: float) -> Voice | None:
         """Take one scored window that began at ``began_ms``; return a change of voice, if any."""
         ended_ms = began_ms + WINDOW_MS
-        self._note_levels(pcm, began_ms)
         self._windows += 1
         self._low = self._low + 1 if score < 0.1 else 0
         if not self.on:
-            if score < self._settings.threshold:
-                self._run_ms = 0.0
-                return None
-            if self._run_ms == 0.0:
-                self._onset_ms = began_ms
-                self._loudest = -120.0
-            self._run_ms += WINDOW_MS
-            if self._run_ms < self._settings.start_ms:
-                return None
-            self.on, self._run_ms = True, 0.0
-            self._last_voice_ms = ended_ms
-            self._loudest = max((db for at, db in self._levels if at > self._onset_ms), default=0)
-            return Voice(True, self._onset_ms)
+            return self._maybe_start(began_ms, ended_ms, score)
         if score >= self._settings.release_threshold:
             self._last_voice_ms = ended_ms
             self._run_ms = 0.0
@@ -140,8 +158,9 @@ class VoiceTracker:
         """The voice has stopped, or no audio comes any more; return that, if it was on."""
         if not self.on:
             return None
+        soft, self._soft = self._soft, False
         self.on, self._run_ms = False, 0.0
-        return Voice(False, self._end_of_speech_ms())
+        return Voice(False, self._last_voice_ms if soft else self._end_of_speech_ms())
 
     def due_reset(self) -> bool:
         """Whether the model should forget the past now; asked once per window."""
@@ -150,20 +169,58 @@ class VoiceTracker:
         self._windows = 0
         return True
 
-    def _note_levels(self, pcm: Pcm, began_ms: float) -> None:
-        step = HEARD_HZ // 100
-        for index in range(0, pcm.size - step + 1, step):
-            part = pcm[index : index + step].astype(np.float32)
-            rms = float(np.sqrt(np.mean(part * part))) / 32768.0
-            level = 20 * float(np.log10(rms)) if rms > 0 else -120.0
-            self._levels.append((began_ms + (index + step) / HEARD_HZ * 1000.0, level))
-            if self.on:
-                self._loudest = max(self._loudest, level)
+    def _maybe_start(self, began_ms: float, ended_ms: float, score: float) -> Voice | None:
+        if score < self._settings.threshold:
+            self._run_ms = 0.0
+            return None
+        if self._run_ms == 0.0:
+            self._onset_ms = began_ms
+        self._run_ms += WINDOW_MS
+        resuming = began_ms - self._last_voice_ms < _RECENT_MS
+        if not resuming:
+            self._loudest = -120.0
+        silent = resuming and self._loudest_since(self._onset_ms) <= self._threshold()
+        if self._run_ms < (_DISPUTED_MS if silent else self._settings.start_ms):
+            return None
+        self.on, self._soft, self._run_ms = True, silent, 0.0
+        self._last_voice_ms = ended_ms
+        self._loudest = max(self._loudest, self._loudest_since(self._onset_ms))
+        return Voice(True, self._onset_ms)
+
+    def _loudest_since(self, ms: float) -> float:
+        return max((level for at, level in self._levels if at > ms), default=-120.0)
+
+    def _threshold(self) -> float:
+        """Level at or below which this speaker, on this line, is silent, dBFS."""
+        return max(_FLOOR_DBFS, self._loudest - _BELOW_PEAK_DB, self._noise.dbfs + _ABOVE_NOISE_DB)
 
     def _end_of_speech_ms(self) -> float:
         threshold = max(_FLOOR_DBFS, self._loudest - _BELOW_PEAK_DB)
         levels = list(self._levels)
         if not levels or max(level for _, level in levels[-3:]) > threshold:
-            return self._last_voice_ms  # a noisy line: only the model can tell
+            threshold = self._threshold()  # a noisy line
+        if not levels or max(level for _, level in levels[-3:]) > threshold:
+            return self._last_voice_ms  # a very noisy line: only the model can tell
         ends = [ended_ms for ended_ms, level in levels if level > threshold]
         return max(ends[-1], self._onset_ms) if ends else self._last_voice_ms
+
+
+class _Floor:
+    """The noise of a line: the level a tenth of the last three seconds stays under, dBFS."""
+
+    def __init__(self) -> None:
+        self._levels: deque[float] = deque(maxlen=300)
+        self._until_next = 0
+        self.dbfs = -120.0
+
+    def take(self, level: float) -> None:
+        self._levels.append(level)
+        self._until_next -= 1
+        if self._until_next <= 0 and len(self._levels) >= 50:
+            self._until_next = 10
+            self.dbfs = sorted(self._levels)[len(self._levels) // 10]
+
+
+def _dbfs(pcm: Pcm) -> float:
+    rms = float(np.sqrt(np.mean(np.square(pcm, dtype=np.float32)))) / 32768.0
+    return 20 * log10(rms) if rms > 0 else -120.0
