@@ -194,7 +194,8 @@ def _validated(path: Path, model: type[ModelT], values: Any, prefix: str) -> Mod
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also a missing one: the misspelling says more.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = prefix + ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":

@@ -3,9 +3,8 @@ r"""A conversation as patterns: what the ``scripted`` engine answers, and which 
 A script is a TOML file. Nothing of its subject is in Python, and nothing is remembered here: every
 answer is worked out again from the messages of the context, so that provisional contexts are safe.
 
-The user's words are first lowered, freed of punctuation, apostrophes ("oclock", "dont") and
-``fillers``. Then each slot that is
-mentioned is read, and the first intent that fits decides:
+The user's words are first lowered and freed of punctuation, apostrophes ("oclock", "dont") and
+``fillers``. Then each slot that is mentioned is read, and the first intent that fits decides:
 
 ``[macros]``
     Names for pieces of regex; write ``<name>`` for the piece as a group that does not capture.
@@ -17,11 +16,12 @@ mentioned is read, and the first intent that fits decides:
     misheard. ``ask``: how to ask for it.
 ``[[intents]]``
     ``name``; ``match``: regexes, any of them; ``unless``: regexes, none of them; ``after``: only
-    right after these tools answered. Then either ``answers``, or a ``tool``: ``needs`` are slots
-    asked for until they are known (``ask``: by the names still missing, in order, joined by
-    spaces), ``needs_one_of`` wants at least one of them, ``uses`` are passed where known, and
-    ``arguments`` renames slots. ``forget`` drops what was said before. ``remember`` keeps the
-    slots of this sentence for later ones (default: where there are ``needs``).
+    right after one of these tools answered; ``idle``: only while there is no other matter that
+    ``needs`` something. Then ``answers``, or a ``tool``: ``needs`` are slots asked for until they
+    are known (``ask``: by the names still missing, in order, joined by spaces), ``needs_one_of``
+    wants at least one of them, ``uses`` are passed where known, ``arguments`` renames slots.
+    ``forget`` drops what was said before. ``remember`` keeps the slots of this sentence for later
+    ones (default: where there are ``needs``).
 ``[tools.NAME]``
     What to say about a tool's result: ``answers``, and ``errors`` where it has an ``error``;
     ``forget``: a success ends the matter. If an error names a ``field``, that slot is asked again.
@@ -46,6 +46,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 __all__ = ["Call", "Say", "Script"]
 
+FAILED = "I am sorry, that did not work."
 FIELD = re.compile(r"\{(\w+)(?: of (\w+))?\}")
 
 
@@ -85,6 +86,7 @@ class Intent(_Table):
     match: tuple[str, ...]
     unless: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    idle: bool = False
     answers: tuple[str, ...] = ()
     tool: str = ""
     needs: tuple[str, ...] = ()
@@ -95,12 +97,17 @@ class Intent(_Table):
     forget: bool = False
     remember: bool | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is a matter of several turns."""
+        return bool(self.needs or self.needs_one_of)
+
 
 class ToolAnswers(_Table):
     """What to say about a tool's result."""
 
     answers: tuple[str, ...] = ("{say}", "Done.")
-    errors: tuple[str, ...] = ("{error}", "That did not work.")
+    errors: tuple[str, ...] = ("{error}",)
     forget: bool = False
 
 
@@ -193,7 +200,7 @@ class Script(_Table):
         said = self._normalised(text)
         found, rest = self._read(said, self.slots, {})
         after, memory.last_tool = memory.last_tool, ""
-        intent = next((i for i in self.intents if self._fits(i, said, after)), None)
+        intent = next((i for i in self.intents if self._fits(i, said, after, memory)), None)
         if memory.form is not None and (intent is None or intent.name == memory.form.name):
             bare, _ = self._read(rest, memory.wanted, found, bare=True)
             found |= bare
@@ -206,15 +213,14 @@ class Script(_Table):
         if intent.forget:
             memory.forget()
         known = memory.slots | found
-        form = bool(intent.needs or intent.needs_one_of)
-        if form if intent.remember is None else intent.remember:
+        if intent.asks if intent.remember is None else intent.remember:
             memory.slots = known
         if not intent.tool:
             return Say(self._pick(intent.answers, memory, known))
         missing = [name for name in intent.needs if name not in known]
         if intent.needs_one_of and not any(name in known for name in intent.needs_one_of):
             missing += intent.needs_one_of
-        if form or not memory.wanted or memory.form is None:
+        if intent.asks or not memory.wanted or memory.form is None:
             memory.form, memory.wanted = intent, missing
         if missing:
             return Say(self._question(intent, missing))
@@ -241,8 +247,10 @@ class Script(_Table):
             memory.wanted = [slot]
         return Say(self._pick(answers.errors, memory, known))
 
-    def _fits(self, intent: Intent, said: str, after: str) -> bool:
+    def _fits(self, intent: Intent, said: str, after: str, memory: _Memory) -> bool:
         if intent.after and after not in intent.after:
+            return False
+        if intent.idle and memory.form is not None and memory.form.asks:
             return False
         if any(self._compiled(pattern).search(said) for pattern in intent.unless):
             return False
@@ -323,10 +331,10 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def _object(content: Any) -> dict[str, Any]:
-    """A JSON object as Pipecat writes it into a context; anything else as its ``result``."""
+    """A JSON object; anything else is how Pipecat says that a tool did not come to its end."""
     if isinstance(content, str):
         try:
             content = json.loads(content)
         except ValueError:
-            return {"result": content}
-    return content if isinstance(content, dict) else {"result": content}
+            return {"error": FAILED}
+    return content if isinstance(content, dict) else {"error": FAILED}
