@@ -106,8 +106,8 @@ def answering(text: str = "what time do you open") -> Talk:
     ("words", "p", "soonest", "latest"),
     [
         ("what time do you open", 0.97, 130, 170),
-        ("a table for four please", 0.8, 130, 260),
-        ("a table for four", 0.5, 350, 600),
+        ("a table for four please", 0.6, 130, 260),
+        ("a table for four", 0.35, 450, 700),
         ("my name is", 0.1, 900, 1200),
         ("and then um", 0.02, 1100, 1200),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voice_agent.turns.barge_in import Meaning, meaning, same_words, words_of
-from voice_agent.turns.endpoint import required_silence_ms
+from voice_agent.turns.endpoint import INCOMPLETE, required_silence_ms
 from voice_agent.turns.events import (
     Action,
     Apologise,
@@ -22,7 +22,6 @@ from voice_agent.turns.events import (
 )
 from voice_agent.turns.state import Agent, State, Step, User, close, owe
 
-_INCOMPLETE = 0.3
 _ROUNDING_MS = 1e-3
 _FINAL_AHEAD_MS = 100.0
 """With incomplete words the final is asked for this long before the silence would end the turn."""
@@ -73,7 +72,7 @@ def _ask_sound(s: State, now: float) -> Step:
         s.user is not User.PAUSING
         or not s.settings.sound_model
         or s.sounds_asked >= len(asks)
-        or (s.words_p is not None and s.words_p < _INCOMPLETE)
+        or (s.words_p is not None and s.words_p < INCOMPLETE)
         or now < s.quiet_at + asks[s.sounds_asked]
     ):
         return s, ()
@@ -96,7 +95,7 @@ def _guess_at(s: State) -> float | None:
             return None
         return s.words_at + s.settings.speculate_stable_ms
     silence = s.settings.speculate_silence_ms
-    if s.words_p is not None and s.words_p < _INCOMPLETE:
+    if s.words_p is not None and s.words_p < INCOMPLETE:
         needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
         silence = max(silence, needed - _LATE_GUESS_MS)
     return s.quiet_at + silence
@@ -115,7 +114,7 @@ def _finalize_at(s: State) -> float | None:
     if s.user is not User.PAUSING or s.final_asked:
         return None
     needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
-    complete = s.words_p is None or s.words_p >= 0.5
+    complete = s.words_p is None or s.words_p >= s.settings.end_midpoint
     early = s.settings.finalize_ms
     if complete:
         return s.quiet_at + min(early, needed)

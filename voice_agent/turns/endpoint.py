@@ -12,11 +12,11 @@ from math import exp, log
 
 from voice_agent.turns.settings import TurnSettings
 
-_GAMMA = 1.5
-"""Shape of the way from floor to ceiling: at 0.9 3 % of it is waited, at 0.5 35 %."""
-_INCOMPLETE = 0.3
+INCOMPLETE = 0.2
 """Words below this are incomplete, and then the sound is not listened to: people often drop their
 voice at a pause they mean to talk on from."""
+_GAMMA = 1.5
+"""Shape of the way from floor to ceiling when only the sound can tell."""
 
 
 def _logit(p: float) -> float:
@@ -30,7 +30,7 @@ def end_probability(
     """Fuse what words and sound say; None when neither says anything."""
     if words_p is None:
         return sound_p
-    if sound_p is None or words_p < _INCOMPLETE:
+    if sound_p is None or words_p < INCOMPLETE:
         return words_p
     weight = settings.words_weight
     fused = weight * _logit(words_p) + (1 - weight) * _logit(sound_p)
@@ -54,5 +54,8 @@ def required_silence_ms(
     p = end_probability(words_p, sound_p, settings)
     if p is None:
         return longest
-    incomplete = (1 - min(max(p, 0.0), 1.0)) ** _GAMMA
+    if words_p is None:
+        incomplete = (1 - min(max(p, 0.0), 1.0)) ** _GAMMA
+    else:
+        incomplete = 1 / (1 + exp((p - settings.end_midpoint) / settings.end_width))
     return shortest + (longest - shortest) * incomplete

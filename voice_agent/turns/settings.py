@@ -43,6 +43,11 @@ class TurnSettings(BaseModel):
     for an end more often than not."""
     no_words_ms: Ms = 700
     """Silence waited at most when there are no words to go by."""
+    end_midpoint: Probability = 0.33
+    """How probable an end must be for half of the way from floor to ceiling to be waited. Words
+    that cannot end a turn score under 0.2, those that may go on 0.3 to 0.6."""
+    end_width: Annotated[float, Field(gt=0, le=1)] = 0.065
+    """How gradual the way is: at one width above the midpoint a quarter of it is waited."""
     words_weight: Probability = 0.8
     """Weight of the words against the sound, in log-odds."""
     sound_model: bool = True
@@ -63,7 +68,7 @@ class TurnSettings(BaseModel):
     """Silence at which an answer is started on what was heard so far."""
     speculate_stable_ms: Ms = 180
     """Words unchanged for this long, and looking complete, start an answer before any silence."""
-    speculate_min_p: Probability = 0.6
+    speculate_min_p: Probability = 0.5
     """How complete words must look for that."""
     speculations_max: Annotated[int, Field(ge=0)] = 6
     """Answers started per turn at most; the decision itself may always start one."""
