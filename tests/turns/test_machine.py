@@ -23,6 +23,7 @@ from voice_agent.turns.events import (
     Greet,
     Greeting,
     Heard,
+    Hush,
     NoTurn,
     Release,
     Resume,
@@ -251,6 +252,15 @@ def test_a_voice_that_goes_on_without_words_stops_the_agent() -> None:
     """A recogniser that is slow or absent must not make the agent rude."""
     talk = answering().at(2060, VoiceStarted(2000)).until(3000)
     assert talk.when(Stop) == 2000 + TurnSettings().stop_voice_ms
+
+
+def test_a_voice_that_lasts_pauses_the_agent_before_it_is_known_to_be_an_interruption() -> None:
+    """Silence comes early for whoever interrupts; a backchannel lets the agent go on."""
+    talk = answering().at(2060, VoiceStarted(2000)).until(2400)
+    assert talk.when(Hush) == 2000 + TurnSettings().hush_voice_ms
+    talk.at(2410, Heard("uh huh", False, 0.5)).at(2470, VoiceStopped(2420)).until(4000)
+    assert talk.actions(Stop) == []
+    assert talk.actions(Unduck) == [Unduck("uh huh")]
 
 
 def test_a_click_or_a_cough_stops_nothing() -> None:

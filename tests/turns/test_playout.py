@@ -154,6 +154,22 @@ def test_a_ducked_voice_is_quiet_but_goes_on_and_comes_back() -> None:
     assert steps.max() < 200
 
 
+def test_a_hushed_voice_waits_and_goes_on_with_its_last_word() -> None:
+    """Paused while it is not known what the caller wants; nothing is lost, nothing is remembered
+    that was not heard."""
+    listener = Listener()
+    listener.speak(ONE, 1.0, "a b c d e f g h i j")
+    listener.playout.release(ONE)
+    listener.listen(0.44)
+    listener.playout.duck()
+    listener.playout.hush()
+    listener.listen(0.04)
+    assert not listener.listen(0.3).any()
+    listener.playout.unduck()
+    listener.listen(1.0)
+    assert listener.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
+
+
 def test_a_gap_is_counted_and_the_answer_goes_on_after_it() -> None:
     """A late engine is heard as a gap, not as the end."""
     listener = Listener()

@@ -63,7 +63,8 @@ def test_on_a_noisy_line_the_end_is_still_found() -> None:
 
 def test_a_click_is_no_voice() -> None:
     """What is shorter than start_ms opens nothing."""
-    assert follow(line(2, [(1.0, 1.02)]), lagging((1.0, 1.02), lag_s=0.02)) == []
+    settings = VadSettings(start_ms=64)
+    assert follow(line(2, [(1.0, 1.02)]), lagging((1.0, 1.02), lag_s=0.02), settings) == []
 
 
 def test_a_pause_ends_the_voice_and_the_next_word_brings_it_back() -> None:
@@ -76,11 +77,14 @@ def test_a_pause_ends_the_voice_and_the_next_word_brings_it_back() -> None:
 
 
 def test_a_model_that_goes_on_hearing_a_voice_is_believed_in_the_end() -> None:
-    """A very soft ending counts as voice when the model insists, but not for its usual lag."""
+    """A very soft ending counts as voice when the model insists, but not for its usual lag, and
+    not where there is nothing to be heard at all."""
     pcm = line(3, [(0.5, 1.0)])
+    pcm[HEARD_HZ : int(1.6 * HEARD_HZ)] += dice.normal(0, 120, int(0.6 * HEARD_HZ)).astype(np.int16)
     insisting = lagging((0.5, 1.6))
     assert [change.on for change in follow(pcm, insisting)] == [True, False, True, False]
     assert [change.on for change in follow(pcm, lagging((0.5, 1.0)))] == [True, False]
+    assert [change.on for change in follow(line(3, [(0.5, 1.0)]), insisting)] == [True, False]
 
 
 def test_digital_silence_is_silence() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voice_agent.turns.barge_in import Meaning, meaning, same_words, words_of
+from voice_agent.turns.barge_in import Meaning, is_backchannel, meaning, same_words, words_of
 from voice_agent.turns.endpoint import INCOMPLETE, required_silence_ms
 from voice_agent.turns.events import (
     Action,
@@ -12,6 +12,7 @@ from voice_agent.turns.events import (
     AskSound,
     Drop,
     Finalize,
+    Hush,
     NoTurn,
     Release,
     Resume,
@@ -54,7 +55,8 @@ def _judge_overlap(s: State, now: float) -> Step:
     # A timer set for ``quiet_at + x`` must find x elapsed, however the sum was rounded.
     voice_ms = (now if s.user is User.SPEAKING else s.quiet_at) - s.voice_at + _ROUNDING_MS
     silent_ms = 0.0 if s.user is User.SPEAKING else now - s.quiet_at + _ROUNDING_MS
-    means = meaning(words_of(s.text), voice_ms, silent_ms, s.echo, s.settings)
+    words = words_of(s.text)
+    means = meaning(words, voice_ms, silent_ms, s.echo, s.settings)
     if means is Meaning.INTERRUPTION:
         assert s.answer is not None
         return replace(s, agent=Agent.STOPPED), (Stop(s.answer),)
@@ -63,6 +65,8 @@ def _judge_overlap(s: State, now: float) -> Step:
         owed = s.finals_owed + (0 if s.final_asked else 1)
         quiet = replace(close(s), agent=Agent.SPEAKING, finals_owed=owed, discard_finals=owed)
         return quiet, (Unduck(said), *(() if s.final_asked else (Finalize(),)))
+    if not s.hushed and voice_ms >= s.settings.hush_voice_ms and not is_backchannel(words):
+        return replace(s, hushed=True), (Hush(),) if not s.echo else ()
     return s, ()
 
 
@@ -186,6 +190,7 @@ def wake_at(s: State, now: float) -> float | None:
         times.append(s.opened_at + s.settings.max_turn_ms)
     if s.agent is Agent.DUCKED:
         if s.user is User.SPEAKING:
+            times.append(s.voice_at + s.settings.hush_voice_ms)
             times.append(s.voice_at + s.settings.stop_voice_ms)
         elif s.user is not User.QUIET:
             times.append(s.quiet_at + s.settings.resume_ms)

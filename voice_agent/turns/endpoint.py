@@ -55,7 +55,7 @@ def required_silence_ms(
     if p is None:
         return longest
     if words_p is None:
-        incomplete = (1 - min(max(p, 0.0), 1.0)) ** _GAMMA
+        incomplete = float((1 - min(max(p, 0.0), 1.0)) ** _GAMMA)
     else:
         incomplete = 1 / (1 + exp((p - settings.end_midpoint) / settings.end_width))
     return shortest + (longest - shortest) * incomplete

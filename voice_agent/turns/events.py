@@ -177,8 +177,13 @@ class Duck:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """Pause the agent's voice: it looks like an interruption, and is not known to be one yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unduck:
-    """Raise the agent's voice again: it was a backchannel or a noise."""
+    """Raise the agent's voice again, or let it go on: it was a backchannel or a noise."""
 
     backchannel: str
 
@@ -219,6 +224,7 @@ Action = (
     | Retract
     | Correct
     | Duck
+    | Hush
     | Unduck
     | Stop
     | Resume

@@ -43,6 +43,9 @@ from voice_agent.turns.events import (
 )
 from voice_agent.turns.state import Agent, State, Step, User, close, open_turn, owe
 
+BREATH_MS = 200.0
+"""Over the agent's voice, a silence no longer than this is part of the same sound."""
+
 
 def step(state: State, event: Event, now: float) -> Step:
     """Return what becomes of ``state`` at ``now`` because of ``event``, and what to do."""
@@ -105,7 +108,9 @@ def _voice_started(s: State, at: float, now: float) -> Step:
         return s, ()
     if s.user is not User.QUIET:
         spoken = replace(s, user=User.SPEAKING, sound_p=None, sounds_asked=0)
-        return (replace(spoken, voice_at=at) if s.agent is Agent.DUCKED else spoken), ()
+        if s.agent is Agent.DUCKED and at - s.quiet_at > BREATH_MS:
+            return replace(spoken, voice_at=at), ()
+        return spoken, ()
     if s.agent is Agent.OWING and s.answer is not None and not s.answer_bound:
         # Nothing was heard of the answer: the turn goes on. A cough must not cost the answer, so
         # it is kept as a guess and released again if the words stay what they were.

@@ -183,9 +183,16 @@ class Playout:
         """Lower the voice."""
         self._target = self._ducked_gain
 
+    def hush(self) -> None:
+        """Fall silent within ``RAMP_MS`` and wait where it is, to go on or to be stopped."""
+        self._target = 0.0
+
     def unduck(self) -> None:
-        """Raise the voice again."""
+        """Raise the voice again; where it had fallen silent, from the last word on."""
+        if self._playing is not None and self._target == 0.0:
+            _rewind(self._playing)
         self._target = 1.0
+        self._wake()
 
     def stop(self) -> str:
         """Be silent from the next pull on; return what was heard of the answer."""
@@ -201,11 +208,7 @@ class Playout:
         reply, self._stopped = self._stopped, None
         if reply is None:
             return None
-        if reply.heard:
-            text, start = reply.heard.pop()
-            end = reply.words[0][1] if reply.words else reply.position
-            reply.words.appendleft((text, start, max(start, end)))
-            reply.position = min(start, reply.length)
+        _rewind(reply)
         self._playing = reply
         self._gain = self._target = 1.0
         self._wake()
@@ -239,7 +242,7 @@ class Playout:
         """Return the next ``samples`` samples, silence where there is nothing to say."""
         block = np.zeros(samples, dtype=np.int16)
         reply = self._playing
-        if reply is None:
+        if reply is None or self._gain == self._target == 0.0:
             return block
         taken = reply.read(samples, block)
         reply.position += taken
@@ -306,6 +309,15 @@ class Playout:
             if reply is not None and reply.tag == tag:
                 return reply
         return None
+
+
+def _rewind(reply: _Reply) -> None:
+    """Go back to the start of the last word heard: it may have been cut."""
+    if reply.heard:
+        text, start = reply.heard.pop()
+        end = reply.words[0][1] if reply.words else reply.position
+        reply.words.appendleft((text, start, max(start, end)))
+        reply.position = min(start, reply.length)
 
 
 def _text(reply: _Reply) -> str:

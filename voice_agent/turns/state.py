@@ -57,6 +57,8 @@ class State:
     discard_finals: int = 0
     """Finals still to come that belong to a backchannel, not to the next turn."""
     echo: bool = False
+    hushed: bool = False
+    """The agent, ducked, has been paused."""
 
     # The answer started on a guess.
     guess: Tag | None = None
@@ -98,6 +100,7 @@ def open_turn(s: State, user: User, at: float, now: float) -> State:
         sounds_asked=0,
         final_asked=False,
         echo=False,
+        hushed=False,
         guess=None,
         guess_text="",
         guesses=0,

@@ -54,6 +54,7 @@ from voice_agent.turns.events import (
     Finalize,
     Greet,
     Heard,
+    Hush,
     Release,
     Resume,
     Retract,
@@ -285,7 +286,8 @@ class TurnTaking(FrameProcessor):
         now = now_ms()
         at = wake_at(self._state, now)
         if at is not None:
-            delay_s = max(0.0, at - now) / 1000.0
+            # A timer that fires a hair early would find nothing due, and fire again and again.
+            delay_s = max(0.0, at - now + 0.5) / 1000.0
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(delay_s, self.post, Tick())
 
@@ -336,6 +338,8 @@ class TurnTaking(FrameProcessor):
                 self.ledger.correct(turn, text)
             case Duck():
                 self._playout.duck()
+            case Hush():
+                self._playout.hush()
             case Unduck():
                 self._playout.unduck()
             case Stop(tag):

@@ -179,12 +179,15 @@ class VoiceTracker:
         resuming = began_ms - self._last_voice_ms < _RECENT_MS
         if not resuming:
             self._loudest = -120.0
-        silent = resuming and self._loudest_since(self._onset_ms) <= self._threshold()
+        loudest = self._loudest_since(self._onset_ms)
+        silent = resuming and loudest <= self._threshold()
+        if silent and loudest <= _FLOOR_DBFS:
+            return None  # the model's echo of what it heard before
         if self._run_ms < (_DISPUTED_MS if silent else self._settings.start_ms):
             return None
         self.on, self._soft, self._run_ms = True, silent, 0.0
         self._last_voice_ms = ended_ms
-        self._loudest = max(self._loudest, self._loudest_since(self._onset_ms))
+        self._loudest = max(self._loudest, loudest)
         return Voice(True, self._onset_ms)
 
     def _loudest_since(self, ms: float) -> float:
