@@ -8,11 +8,12 @@ of the same answer undisturbed, measured before the first of them.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,21 +131,21 @@ def _keeping_time() -> Iterator[None]:
     """Put the caller before everything else on this machine, where that is allowed.
 
     It needs a few per cent of a core; waiting for one would be measured as the agent's latency.
-    The servers started from here are not put first.
+    The servers started from here are not put first. Garbage is collected between calls only.
     """
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except PermissionError:
-        yield
-        return
+    gc.disable()
+    before = None
+    if sys.platform == "linux":
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     try:
         yield
     finally:
-        os.sched_setscheduler(0, *before)
+        gc.enable()
+        if before is not None:
+            with suppress(PermissionError):
+                os.sched_setscheduler(0, *before)
 
 
 def _items(
@@ -170,6 +171,7 @@ async def _play(
             chosen = [item for item in items if item.kind == kind]
             print(f"{side.name}: {len(chosen)} {kind} ...")
             await _block(side, chosen, question, floor_dbfs)
+            gc.collect()
 
 
 async def _block(side: Side, items: Sequence[Item], question: Item, floor_dbfs: float) -> None:
