@@ -73,12 +73,19 @@ def is_echo(heard: str, spoken: str) -> bool:
 
 
 def meaning(
-    words: Sequence[str], voice_ms: float, silent_ms: float, echo: bool, settings: TurnSettings
+    words: Sequence[str],
+    voice_ms: float,
+    silent_ms: float,
+    settings: TurnSettings,
+    *,
+    echo: bool = False,
+    all_heard: bool = False,
 ) -> Meaning:
     """Judge a voice over the agent's.
 
     ``voice_ms``: how long it lasted so far; ``silent_ms``: how long it has been silent again (0
-    while it goes on); ``echo``: its words are the agent's own.
+    while it goes on); ``echo``: its words are the agent's own; ``all_heard``: it is silent and
+    recognition has said its last word on it.
     """
     if echo:
         return Meaning.BACKCHANNEL if silent_ms > 0 else Meaning.UNKNOWN
@@ -89,6 +96,6 @@ def meaning(
         return Meaning.INTERRUPTION
     if voice_ms >= settings.stop_voice_ms and not is_backchannel(words):
         return Meaning.INTERRUPTION
-    if silent_ms >= settings.resume_ms:
+    if silent_ms >= settings.resume_ms or (all_heard and silent_ms > 0):
         return Meaning.INTERRUPTION if content else Meaning.BACKCHANNEL
     return Meaning.UNKNOWN

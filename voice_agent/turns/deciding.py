@@ -26,6 +26,8 @@ from voice_agent.turns.state import Agent, State, Step, User, close, owe
 _ROUNDING_MS = 1e-3
 _FINAL_AHEAD_MS = 100.0
 """With incomplete words the final is asked for this long before the silence would end the turn."""
+OVERLAP_FINAL_MS = 100.0
+"""After so much silence of a voice over the agent's, its words are asked for: they decide."""
 _LATE_GUESS_MS = 400.0
 """Incomplete words start an answer only this long before the silence would end the turn."""
 
@@ -56,7 +58,8 @@ def _judge_overlap(s: State, now: float) -> Step:
     voice_ms = (now if s.user is User.SPEAKING else s.quiet_at) - s.voice_at + _ROUNDING_MS
     silent_ms = 0.0 if s.user is User.SPEAKING else now - s.quiet_at + _ROUNDING_MS
     words = words_of(s.text)
-    means = meaning(words, voice_ms, silent_ms, s.echo, s.settings)
+    all_heard = s.user is User.PAUSING and s.final_asked and not s.finals_owed
+    means = meaning(words, voice_ms, silent_ms, s.settings, echo=s.echo, all_heard=all_heard)
     if means is Meaning.INTERRUPTION:
         assert s.answer is not None
         return replace(s, agent=Agent.STOPPED), (Stop(s.answer),)
@@ -65,6 +68,8 @@ def _judge_overlap(s: State, now: float) -> Step:
         owed = s.finals_owed + (0 if s.final_asked else 1)
         quiet = replace(close(s), agent=Agent.SPEAKING, finals_owed=owed, discard_finals=owed)
         return quiet, (Unduck(said), *(() if s.final_asked else (Finalize(),)))
+    if s.user is User.PAUSING and not s.final_asked and silent_ms >= OVERLAP_FINAL_MS:
+        return replace(s, final_asked=True, finals_owed=s.finals_owed + 1), (Finalize(),)
     if not s.hushed and voice_ms >= s.settings.hush_voice_ms and not is_backchannel(words):
         return replace(s, hushed=True), (Hush(),) if not s.echo else ()
     return s, ()
@@ -193,6 +198,7 @@ def wake_at(s: State, now: float) -> float | None:
             times.append(s.voice_at + s.settings.hush_voice_ms)
             times.append(s.voice_at + s.settings.stop_voice_ms)
         elif s.user is not User.QUIET:
+            times.append(s.quiet_at + OVERLAP_FINAL_MS)
             times.append(s.quiet_at + s.settings.resume_ms)
     elif s.user is not User.QUIET and s.agent in (Agent.IDLE, Agent.STOPPED):
         times += [_guess_at(s), _finalize_at(s)]

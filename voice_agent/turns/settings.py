@@ -81,12 +81,13 @@ class TurnSettings(BaseModel):
     hush_voice_ms: Ms = 290
     """Voice over the agent's this long pauses it, unless its words are a backchannel; it goes on
     from the word it was at as soon as nothing was meant."""
-    stop_voice_ms: Ms = 450
+    stop_voice_ms: Ms = 650
     """Voice over the agent's this long is an interruption, unless its words are a backchannel."""
     stop_words: Annotated[int, Field(ge=1)] = 2
     """Words, not backchannels and not the agent's own, that make an interruption."""
     resume_ms: Ms = 250
-    """Silence after a backchannel or a noise until the agent speaks up again."""
+    """Silence after a noise until the agent speaks up again, if recognition has not said sooner
+    that there were no words in it."""
 
     # Never leaving anyone waiting.
     answer_timeout_ms: Ms = 8000
