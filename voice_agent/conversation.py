@@ -13,10 +13,10 @@ from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import MetricsFrame
-from pipecat.metrics.metrics import TTFBMetricsData
+from pipecat.frames.frames import Frame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline as FramePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
@@ -75,7 +75,9 @@ class Conversation:
         self._greeted = False
         self._last_active_ms = now_ms()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._clock = TurnClock()
+        self._clock = TurnClock(
+            lambda tag: self._playout.length(tag) / self._playout.rate_hz * 1000.0
+        )
         pipeline, agent = resources.pipeline, resources.agent
         self.ledger = ledger or Ledger(agent.system_prompt(agent.now()))
 
@@ -84,7 +86,7 @@ class Conversation:
             transport.audio_out_hz, pipeline.turns.duck_db, lambda event: taking.on_playout(event)
         )
         llm = resources.llm(session)
-        self._llm_name = llm.name
+        llm.add_event_handler("on_before_push_frame", self._count_token)
         tools = resources.tools.tools(self.id)
         self._taking = taking = TurnTaking(
             pipeline.turns,
@@ -109,7 +111,6 @@ class Conversation:
             self._playout,
             on_first_audio=lambda tag: self._clock.first_audio(tag, now_ms()),
             on_round_ended=taking.on_round_ended,
-            on_metrics=self._on_metrics,
         )
         self._rtvi = RtviClient(
             transport.send,
@@ -128,8 +129,6 @@ class Conversation:
             params=PipelineParams(
                 audio_in_sample_rate=HEARD_HZ,
                 audio_out_sample_rate=transport.audio_out_hz,
-                enable_metrics=True,
-                send_initial_empty_metrics=False,
             ),
             enable_rtvi=False,
             enable_turn_tracking=False,
@@ -248,11 +247,10 @@ class Conversation:
         self._taking.tell_recogniser(ExpectedWordsFrame(words=words[:MAX_EXPECTED_WORDS]))
         return True
 
-    def _on_metrics(self, frame: MetricsFrame) -> None:
+    async def _count_token(self, llm: FrameProcessor, frame: Frame) -> None:
         tag = self._taking.generating
-        for metric in frame.data:
-            if isinstance(metric, TTFBMetricsData) and metric.processor == self._llm_name and tag:
-                self._clock.first_token(tag, now_ms())
+        if tag is not None and isinstance(frame, LLMTextFrame):
+            self._clock.token(tag, now_ms())
 
     def _tool_handler(self, tool: Tool) -> Callable[[FunctionCallParams], Awaitable[None]]:
         async def handle(params: FunctionCallParams) -> None:

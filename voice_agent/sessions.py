@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiortc.sdp import candidate_from_sdp
@@ -16,7 +16,7 @@ from voice_agent.config import Pipeline
 from voice_agent.conversation import Conversation
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.resources import Resources
-from voice_agent.trace.turns import TurnLatency
+from voice_agent.trace.turns import Guesses, TurnLatency
 from voice_agent.transports.rehearsal import Rehearsal
 from voice_agent.transports.webrtc import WebRtcTransport
 from voice_agent.turns.ledger import Ledger
@@ -57,6 +57,7 @@ class Conversations:
         self._answering = 0
         self._kept: dict[str, _Kept] = {}
         self._stopping = False
+        self._guesses = Guesses()
         self._latencies: deque[TurnLatency] = deque(maxlen=REMEMBERED_TURNS)
 
     @property
@@ -139,16 +140,13 @@ class Conversations:
     def figures(self) -> dict[str, Any]:
         """Return what the calls' turns have cost so far: counts, and v2v percentiles in ms."""
         v2v = sorted(latency.v2v_ms for latency in self._latencies)
-        guessed = sum(latency.guessed for latency in self._latencies)
         return {
             "turns": len(v2v),
-            "guessed": guessed,
             "v2v_ms": {
                 "p50": round(v2v[len(v2v) // 2], 1) if v2v else None,
                 "p95": round(v2v[min(len(v2v) - 1, int(len(v2v) * 0.95))], 1) if v2v else None,
             },
-            "speculations": sum(c.conversation.clock.speculations for c in self._calls.values()),
-            "wasted": sum(c.conversation.clock.wasted for c in self._calls.values()),
+            "guesses": asdict(self._guesses),
         }
 
     # ----- one call -----
@@ -160,10 +158,14 @@ class Conversations:
             transport,
             conversation_id=conversation_id if kept else uuid.uuid4().hex,
             ledger=kept,
-            on_latency=self._latencies.append,
+            on_latency=self._note,
         )
         call = self._calls[pc_id] = _Call(conversation, transport)
         call.task = asyncio.create_task(self._converse(pc_id, call), name=f"call {pc_id}")
+
+    def _note(self, latency: TurnLatency) -> None:
+        self._latencies.append(latency)
+        self._guesses.add(latency.guesses)
 
     async def _converse(self, pc_id: str, call: _Call) -> None:
         began = time.monotonic()

@@ -7,8 +7,8 @@ a segment holds only what was waited for. Pure: fed with events and their times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from voice_agent.turns.events import Action, Drop, Event, Finalize, Release, Retract, Speculate, Tag
@@ -24,6 +24,23 @@ class Segment:
     ms: float
 
 
+@dataclass(slots=True)
+class Guesses:
+    """Answers started on a guess: how many were right, and what the others cost."""
+
+    hits: int = 0
+    misses: int = 0
+    wasted_tokens: int = 0
+    wasted_audio_ms: float = 0.0
+
+    def add(self, other: Guesses) -> None:
+        """Add another count to this one."""
+        self.hits += other.hits
+        self.misses += other.misses
+        self.wasted_tokens += other.wasted_tokens
+        self.wasted_audio_ms += other.wasted_audio_ms
+
+
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
     """What the user waited for in one turn; ``segments`` sum to ``v2v_ms``."""
@@ -33,6 +50,8 @@ class TurnLatency:
     segments: tuple[Segment, ...]
     guessed: bool
     """The answer heard was started before the turn was decided."""
+    guesses: Guesses
+    """What was started on a guess since the turn before."""
 
     def message(self) -> dict[str, Any]:
         """Return the figures as the page is told them, rounded to 0.1 ms."""
@@ -42,12 +61,14 @@ class TurnLatency:
             "v2v_ms": round(self.v2v_ms, 1),
             "segments": [{"name": s.name, "ms": round(s.ms, 1)} for s in self.segments],
             "guessed": self.guessed,
+            "figures": asdict(self.guesses),
         }
 
 
 @dataclass(slots=True)
 class _Marks:
     asked: float = 0.0
+    tokens: int = 0
     first_token: float | None = None
     first_audio: float | None = None
     silence_enough: float | None = None
@@ -57,12 +78,15 @@ class _Marks:
 
 @dataclass(slots=True)
 class TurnClock:
-    """Notes the times of one conversation's turns and adds them up."""
+    """Notes the times of one conversation's turns and adds them up.
 
-    speculations: int = 0
-    """Answers started."""
-    wasted: int = 0
-    """Answers started and dropped unheard."""
+    ``audio_ms`` returns how much audio an answer has so far.
+    """
+
+    audio_ms: Callable[[Tag], float]
+    total: Guesses = field(default_factory=Guesses)
+    """Since the conversation began."""
+    _recent: Guesses = field(default_factory=Guesses)
     _marks: dict[Tag, _Marks] = field(default_factory=dict)
     _closing_at: float | None = None
     _user: User = User.QUIET
@@ -79,10 +103,9 @@ class TurnClock:
         for action in actions:
             match action:
                 case Speculate(tag, _):
-                    self.speculations += 1
                     self._marks[tag] = _Marks(asked=now)
                 case Drop(tag):
-                    self.wasted += self._marks.pop(tag, None) is not None
+                    self._waste(tag)
                 case Retract(tag):
                     if tag in self._marks:
                         self._marks[tag].released = None
@@ -96,17 +119,25 @@ class TurnClock:
             return self._add_up(event.tag, now)
         return None
 
-    def first_token(self, tag: Tag, now: float) -> None:
-        """The language model's first token of ``tag``'s answer has come."""
+    def token(self, tag: Tag, now: float) -> None:
+        """A token of ``tag``'s answer has come."""
         marks = self._marks.get(tag)
-        if marks is not None and marks.first_token is None:
-            marks.first_token = now
+        if marks is not None:
+            marks.tokens += 1
+            marks.first_token = marks.first_token or now
 
     def first_audio(self, tag: Tag, now: float) -> None:
         """The first synthesized audio of ``tag``'s answer has come."""
         marks = self._marks.get(tag)
         if marks is not None and marks.first_audio is None:
             marks.first_audio = now
+
+    def _waste(self, tag: Tag) -> None:
+        marks = self._marks.pop(tag, None)
+        if marks is not None:
+            self._recent.misses += 1
+            self._recent.wasted_tokens += marks.tokens
+            self._recent.wasted_audio_ms += round(self.audio_ms(tag), 1)
 
     def _add_up(self, tag: Tag, now: float) -> TurnLatency | None:
         marks = self._marks.pop(tag, None)
@@ -125,4 +156,8 @@ class TurnClock:
                 segments.append(Segment(name, at - cursor))
                 cursor = at
         guessed = marks.asked < marks.released
-        return TurnLatency(tag.turn, now - marks.user_stopped, tuple(segments), guessed)
+        self._recent.hits += guessed
+        guesses, self._recent = self._recent, Guesses()
+        self.total.add(guesses)
+        v2v_ms = now - marks.user_stopped
+        return TurnLatency(tag.turn, v2v_ms, tuple(segments), guessed, guesses)

@@ -21,7 +21,7 @@ from voice_agent.turns.events import (
     Tag,
     Unduck,
 )
-from voice_agent.turns.state import Agent, State, Step, User, close, owe
+from voice_agent.turns.state import Agent, State, Step, User, close, judged, owe
 
 _ROUNDING_MS = 1e-3
 _FINAL_AHEAD_MS = 100.0
@@ -99,6 +99,11 @@ def _guess_at(s: State) -> float | None:
         or s.user is User.CLOSING
     ):
         return None
+    scarce = s.hit_rate < s.settings.speculate_min_hit_rate or s.words_at < s.strained_until
+    if scarce:
+        # Wrong guesses, or a machine that cannot keep time: only one that is nearly certain.
+        needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
+        return s.quiet_at + needed if s.user is User.PAUSING else None
     if s.user is User.SPEAKING:
         if s.words_p is None or s.words_p < s.settings.speculate_min_p:
             return None
@@ -169,8 +174,11 @@ def _decided(s: State, now: float) -> Step:
     if tag is None or not same_words(s.guess_text, text):
         if tag is not None:
             actions.append(Drop(tag))
+            s = judged(s, right=False)
         tag = Tag(s.turn + 1, s.revision + 1)
         actions.append(Speculate(tag, text))
+    else:
+        s = judged(s, right=True)
     actions.append(Release(tag, text, s.quiet_at))
     s = replace(
         close(s),

@@ -91,6 +91,11 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Strained:
+    """The machine is too busy to keep time: a timer came late."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -106,6 +111,7 @@ Event = (
     | Ended
     | Failed
     | Bound
+    | Strained
     | Tick
 )
 

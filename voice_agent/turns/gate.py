@@ -17,7 +17,6 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
-    MetricsFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSTextFrame,
@@ -37,7 +36,6 @@ class ReplyGate(FrameProcessor):
         on_first_audio: Told the tag whose first audio has arrived (the trace wants to know).
         on_round_ended: Told the tag whose LLM round has been synthesized to its end. Another
             round may follow, when a tool was called.
-        on_metrics: Told what Pipecat's services measured of themselves.
     """
 
     def __init__(
@@ -46,13 +44,11 @@ class ReplyGate(FrameProcessor):
         *,
         on_first_audio: Callable[[Tag], None],
         on_round_ended: Callable[[Tag], None],
-        on_metrics: Callable[[MetricsFrame], None],
     ) -> None:
         super().__init__()
         self._playout = playout
         self._on_first_audio = on_first_audio
         self._on_round_ended = on_round_ended
-        self._on_metrics = on_metrics
         self._tag: Tag | None = None
         self._offset = 0
         self._timed = False
@@ -65,8 +61,6 @@ class ReplyGate(FrameProcessor):
             case ReplyStartFrame():
                 self._tag = Tag(frame.turn, frame.revision)
                 self._offset, self._timed, self._untimed = 0, False, []
-            case MetricsFrame():
-                self._on_metrics(frame)
             case InterruptionFrame():
                 self._tag = None
             case LLMFullResponseStartFrame() | TTSStartedFrame():

@@ -35,16 +35,20 @@ from voice_agent.turns.events import (
     SoundScore,
     Speculate,
     Stop,
+    Strained,
     Tag,
     Tick,
     Typed,
     VoiceStarted,
     VoiceStopped,
 )
-from voice_agent.turns.state import Agent, State, Step, User, close, open_turn, owe
+from voice_agent.turns.state import Agent, State, Step, User, close, judged, open_turn, owe
 
 BREATH_MS = 200.0
 """Over the agent's voice, a silence no longer than this is part of the same sound."""
+
+STRAIN_MS = 5000.0
+"""A late timer makes guesses scarce for this long."""
 
 
 def step(state: State, event: Event, now: float) -> Step:
@@ -95,6 +99,8 @@ def _apply(s: State, event: Event, now: float) -> Step:
             return failed(s, tag, now)
         case Bound(tag):
             return replace(s, answer_bound=s.answer_bound or tag == s.answer), ()
+        case Strained():
+            return replace(s, strained_until=now + STRAIN_MS), ()
         case Tick():
             return s, ()
         case _:
@@ -175,7 +181,7 @@ def _heard(s: State, event: Heard, now: float) -> Step:
         s = replace(s, sounds_asked=min(s.sounds_asked, 1))
     if s.guess is not None and not same_words(s.guess_text, s.text):
         dropped = s.guess
-        return replace(s, guess=None, guess_text=""), (Drop(dropped),)
+        return judged(replace(s, guess=None, guess_text=""), right=False), (Drop(dropped),)
     return s, ()
 
 

@@ -73,6 +73,8 @@ class TurnSettings(BaseModel):
     """How complete words must look for that."""
     speculations_max: Annotated[int, Field(ge=0)] = 6
     """Answers started per turn at most; the decision itself may always start one."""
+    speculate_min_hit_rate: Probability = 0.25
+    """Below this share of right guesses an answer is started only when the turn is decided."""
 
     # Yielding to the user.
     barge_in: bool = True

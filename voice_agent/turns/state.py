@@ -64,6 +64,9 @@ class State:
     guess: Tag | None = None
     guess_text: str = ""
     guesses: int = 0
+    hit_rate: float = 1.0
+    """Share of guesses that were right, lately."""
+    strained_until: float = 0.0
 
     # The answer released.
     answer: Tag | None = None
@@ -105,6 +108,11 @@ def open_turn(s: State, user: User, at: float, now: float) -> State:
         guess_text="",
         guesses=0,
     )
+
+
+def judged(s: State, *, right: bool) -> State:
+    """Note whether a guess was right; the last few count most."""
+    return replace(s, hit_rate=0.85 * s.hit_rate + (0.15 if right else 0.0))
 
 
 def close(s: State) -> State:

@@ -61,6 +61,7 @@ from voice_agent.turns.events import (
     SoundScore,
     Speculate,
     Stop,
+    Strained,
     Tag,
     Tick,
     Unduck,
@@ -75,6 +76,8 @@ from voice_agent.turns.state import Agent, State
 from voice_agent.turns.vad import Voice
 from voice_agent.turns.words import TurnWords
 
+LATE_MS = 40.0
+"""A timer this late means that the machine cannot keep time."""
 BEFORE_VOICE_MS = 300.0
 """The sound model is given the turn's own audio and this much before it: it was trained on single
 turns, and an earlier one in its 8 s confuses it."""
@@ -289,7 +292,12 @@ class TurnTaking(FrameProcessor):
             # A timer that fires a hair early would find nothing due, and fire again and again.
             delay_s = max(0.0, at - now + 0.5) / 1000.0
             loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(delay_s, self.post, Tick())
+            self._alarm = loop.call_later(delay_s, self._ring, at)
+
+    def _ring(self, due: float) -> None:
+        if now_ms() - due > LATE_MS:
+            self.post(Strained())
+        self.post(Tick())
 
     def _hear(self, text: str, final: bool, *, meaningful: bool) -> None:
         whole = " ".join(part for part in (*self._state.segments, text) if part)
