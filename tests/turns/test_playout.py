@@ -170,6 +170,20 @@ def test_a_hushed_voice_waits_and_goes_on_with_its_last_word() -> None:
     assert listener.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
 
 
+def test_a_sender_that_waits_for_sound_waits_while_the_voice_is_hushed() -> None:
+    """Paused is silent: nothing may be sent ahead of time."""
+    listener = Listener()
+    listener.speak(ONE, 1.0, "a b c d e f g h i j")
+    listener.playout.release(ONE)
+    assert listener.playout._audible.is_set()
+    listener.listen(0.2)
+    listener.playout.hush()
+    listener.listen(0.1)
+    assert not listener.playout._audible.is_set()
+    listener.playout.unduck()
+    assert listener.playout._audible.is_set()
+
+
 def test_a_gap_is_counted_and_the_answer_goes_on_after_it() -> None:
     """A late engine is heard as a gap, not as the end."""
     listener = Listener()

@@ -259,6 +259,8 @@ class VoiceTrack(MediaStreamTrack):
         if not self._silent:
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             return
+        # Whatever the source says, never more than one packet ahead of the grid.
+        await asyncio.sleep(max(0.0, due - 0.02 - asyncio.get_running_loop().time()))
         try:
             async with asyncio.timeout_at(due):
                 await self._source.wait_audible()

@@ -243,6 +243,7 @@ class Playout:
         block = np.zeros(samples, dtype=np.int16)
         reply = self._playing
         if reply is None or self._gain == self._target == 0.0:
+            self._audible.clear()
             return block
         taken = reply.read(samples, block)
         reply.position += taken
