@@ -148,7 +148,7 @@ async def test_a_booking_is_made_when_the_turn_is_decided_and_not_on_a_guess(cal
     async with calling("turns.speculate_stable_ms=0", "turns.floor_ms=400") as caller:
         caller.starts()
         await caller.partial(BOOKING)
-        await caller.until(lambda: caller.conversation._taking._drafts and _called(caller))
+        await caller.until(lambda: caller.conversation._taking.answers._drafts and _called(caller))
         assert caller.seen(Speculate)
         assert not caller.seen(Release)
         assert caller.bookings() == 0
@@ -161,7 +161,7 @@ async def test_a_booking_is_made_when_the_turn_is_decided_and_not_on_a_guess(cal
 
 
 def _called(caller: Caller) -> bool:
-    return any(draft.items for draft in caller.conversation._taking._drafts.values())
+    return any(draft.items for draft in caller.conversation._taking.answers._drafts.values())
 
 
 async def test_a_guess_that_was_wrong_books_nothing_and_is_not_remembered(calling: Any) -> None:

@@ -27,13 +27,14 @@ from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
 from voice_agent.trace.turns import TurnClock, TurnLatency
+from voice_agent.turns.answers import ReplyContext
 from voice_agent.turns.ears import Ears
 from voice_agent.turns.events import Action, Event, Greeting, Tag, Typed
 from voice_agent.turns.gate import ReplyGate
 from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.playout import Playout, PlayoutEvent
 from voice_agent.turns.state import Agent, State, User
-from voice_agent.turns.taking import Lines, ReplyContext, TurnTaking
+from voice_agent.turns.taking import Lines, TurnTaking
 
 GREET_ANYWAY_S = 2.5
 """A client that speaks no RTVI never says it is ready; it is greeted after this long."""
@@ -110,7 +111,7 @@ class Conversation:
         gate = ReplyGate(
             self._playout,
             on_first_audio=lambda tag: self._clock.first_audio(tag, now_ms()),
-            on_round_ended=taking.on_round_ended,
+            on_round_ended=taking.answers.round_ended,
         )
         self._rtvi = RtviClient(
             transport.send,
@@ -224,10 +225,9 @@ class Conversation:
     ) -> None:
         self._last_active_ms = now
         # Names only: what was said is nobody's business in a log.
-        did = ", ".join(f"{type(a).__name__}{list(getattr(a, 'tag', ()))}" for a in actions)
-        logger.debug(
-            f"{now:.0f} {type(event).__name__} -> {did or '-'} ({state.user.name}, {state.agent.name})"
-        )
+        did = ", ".join(f"{type(a).__name__}{list(getattr(a, 'tag', ()))}" for a in actions) or "-"
+        sides = f"{state.user.name}, {state.agent.name}"
+        logger.debug(f"{now:.0f} {type(event).__name__} -> {did} ({sides})")
         latency = self._clock.event(now, event, actions, state)
         if latency is not None:
             parts = ", ".join(f"{s.name} {s.ms:.0f}" for s in latency.segments)
@@ -248,7 +248,7 @@ class Conversation:
         return True
 
     async def _count_token(self, llm: FrameProcessor, frame: Frame) -> None:
-        tag = self._taking.generating
+        tag = self._taking.answers.generating
         if tag is not None and isinstance(frame, LLMTextFrame):
             self._clock.token(tag, now_ms())
 
@@ -270,5 +270,5 @@ class Conversation:
         except asyncio.CancelledError:
             result = await running
             if tag is not None and not tool.read_only:
-                self._taking.remember_result(tag, params.tool_call_id, result)
+                self._taking.answers.late_result(tag, params.tool_call_id, result)
             raise

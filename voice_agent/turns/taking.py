@@ -12,9 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     ErrorFrame,
@@ -23,20 +22,15 @@ from pipecat.frames.frames import (
     FunctionCallResultFrame,
     FunctionCallsStartedFrame,
     InterimTranscriptionFrame,
-    InterruptionFrame,
-    LLMContextFrame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
-    LLMTextFrame,
     StartFrame,
     TranscriptionFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from voice_agent.frames import NEUTRAL, FinalizeTranscriptFrame, ReplyStartFrame
+from voice_agent.frames import NEUTRAL, FinalizeTranscriptFrame
 from voice_agent.media import Pcm, now_ms
+from voice_agent.turns.answers import Answers
 from voice_agent.turns.barge_in import is_echo
 from voice_agent.turns.deciding import wake_at
 from voice_agent.turns.events import (
@@ -68,7 +62,7 @@ from voice_agent.turns.events import (
     VoiceStarted,
     VoiceStopped,
 )
-from voice_agent.turns.ledger import Draft, Ledger, call_message, result_message
+from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.machine import step
 from voice_agent.turns.playout import FirstSound, PlayedOut, Playout, PlayoutEvent
 from voice_agent.turns.settings import TurnSettings
@@ -97,12 +91,6 @@ class Lines:
 
     greeting: str = ""
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
-
-
-class ReplyContext(LLMContext):
-    """The context of one answer; tool calls made for it are found again by ``tag``."""
-
-    tag: Tag
 
 
 class Observer(Protocol):
@@ -145,7 +133,6 @@ class TurnTaking(FrameProcessor):
         self.ledger = ledger
         self._state = State(settings)
         self._playout = playout
-        self._tools = tools
         self._words = words
         self._sound = sound
         self._listened = listened
@@ -157,9 +144,13 @@ class TurnTaking(FrameProcessor):
         self._sender: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._drafts: dict[Tag, Draft] = {}
-        self._generating: Tag | None = None
-        self._released: dict[Tag, asyncio.Event] = {}
+        self.answers = Answers(
+            ledger,
+            playout,
+            tools,
+            push=self._queue,
+            failed=lambda tag: self.post(Failed(tag)),
+        )
 
     @property
     def state(self) -> State:
@@ -197,42 +188,17 @@ class TurnTaking(FrameProcessor):
             case FirstSound(tag):
                 self.post(Audible(tag))
             case PlayedOut(tag, text):
-                self.ledger.heard(tag.turn, text, interrupted=False)
-                self._drafts.pop(tag, None)
+                self.answers.heard(tag, text)
                 self.post(Ended(tag))
 
-    def on_round_ended(self, tag: Tag) -> None:
-        """Hear from the gate that an LLM round of ``tag`` was synthesized to its end."""
-        draft = self._drafts.get(tag)
-        if draft is None:
-            return
-        draft.rounds_ended += 1
-        if draft.complete:
-            self._finish(tag)
-
     async def decided(self, tag: Tag) -> None:
-        """Return when the turn that ``tag`` answers is decided; then the answer is bound to it.
-
-        What has side effects waits here. Never returns for an answer that is dropped: whoever
-        waits is cancelled with it.
-        """
-        event = self._released.setdefault(tag, asyncio.Event())
-        while not event.is_set():
-            await event.wait()
+        """Return when the turn that ``tag`` answers is decided, and bind the answer to it."""
+        await self.answers.decided(tag)
         self.post(Bound(tag))
 
     def tell_recogniser(self, frame: Frame) -> None:
         """Send a frame to the ASR service, in order with what the machine asks of it."""
         self._queue(frame, FrameDirection.UPSTREAM)
-
-    def remember_result(self, tag: Tag, call_id: str, result: Any) -> None:
-        """Keep the result of a tool that ended after its answer was interrupted."""
-        self.ledger.add_result(tag.turn, call_id, result)
-
-    @property
-    def generating(self) -> Tag | None:
-        """The answer the language model is working on."""
-        return self._generating
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Take transcripts, tool calls and errors; pass everything else on."""
@@ -245,19 +211,13 @@ class TurnTaking(FrameProcessor):
                 final = isinstance(frame, TranscriptionFrame)
                 self._hear(frame.text, final, meaningful=frame.result != NEUTRAL)
             case FunctionCallsStartedFrame() if direction is FrameDirection.UPSTREAM:
-                for call in frame.function_calls:
-                    if isinstance(call.context, ReplyContext) and call.context.tag in self._drafts:
-                        self._drafts[call.context.tag].calls.add(call.tool_call_id)
+                self.answers.calls_started(frame)
             case FunctionCallInProgressFrame() if direction is FrameDirection.UPSTREAM:
-                draft = self._draft_of(frame.tool_call_id)
-                if draft is not None:
-                    draft.items.append(
-                        call_message(frame.tool_call_id, frame.function_name, frame.arguments)
-                    )
+                self.answers.call_in_progress(frame)
             case FunctionCallResultFrame() if direction is FrameDirection.UPSTREAM:
-                self._on_result(frame)
+                self.answers.call_ended(frame)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
-                self._on_error(frame)
+                self.answers.failure()
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
@@ -324,24 +284,17 @@ class TurnTaking(FrameProcessor):
                 # For recognisers that know only Pipecat's own way of being told.
                 self._queue(VADUserStoppedSpeakingFrame(stop_secs=0.0), FrameDirection.UPSTREAM)
             case Greet(tag):
-                self._say(tag, self._lines.greeting)
-                self.ledger.commit(self._drafts[tag], "")
+                self.answers.say(tag, self._lines.greeting, remembered=True)
             case Apologise(tag):
-                self._say(tag, self._lines.apology)
+                self.answers.say(tag, self._lines.apology, remembered=False)
             case Speculate(tag, text):
-                draft = self._begin(tag, text)
-                self._run_llm(draft)
+                self.answers.start(tag, text)
             case Drop(tag):
-                self._playout.drop(tag)
-                self._forget(tag)
+                self.answers.drop(tag)
             case Release(tag, text, _):
-                self.ledger.commit(self._drafts[tag], text)
-                self._playout.release(tag)
-                self._released.setdefault(tag, asyncio.Event()).set()
+                self.answers.release(tag, text)
             case Retract(tag):
-                self.ledger.forget(tag.turn)
-                self._playout.retract(tag)
-                self._released.setdefault(tag, asyncio.Event()).clear()
+                self.answers.retract(tag)
             case Correct(turn, text):
                 self.ledger.correct(turn, text)
             case Duck():
@@ -351,78 +304,11 @@ class TurnTaking(FrameProcessor):
             case Unduck():
                 self._playout.unduck()
             case Stop(tag):
-                self.ledger.heard(tag.turn, self._playout.stop(), interrupted=True)
-                self._playout.finish(tag)
-                self._forget(tag)
+                self.answers.stop(tag)
             case Resume():
                 self._playout.resume()
             case _:
                 pass  # NoTurn: nothing to do but to be observed
-
-    def _begin(self, tag: Tag, text: str) -> Draft:
-        if self._generating is not None:
-            self._queue(InterruptionFrame())
-        self._generating = tag
-        draft = self._drafts[tag] = Draft(tag, text)
-        self._playout.begin(tag)
-        self._queue(ReplyStartFrame(turn=tag.turn, revision=tag.revision))
-        return draft
-
-    def _say(self, tag: Tag, text: str) -> None:
-        draft = self._begin(tag, "")
-        draft.rounds = 1
-        self._queue(LLMFullResponseStartFrame())
-        self._queue(LLMTextFrame(text))
-        self._queue(LLMFullResponseEndFrame())
-        self._playout.release(tag)
-
-    def _run_llm(self, draft: Draft) -> None:
-        draft.rounds += 1
-        messages = cast(list[LLMContextMessage], self.ledger.provisional(draft))
-        if self._tools is not None and self._tools.standard_tools:
-            context = ReplyContext(messages=messages, tools=self._tools)
-        else:
-            context = ReplyContext(messages=messages)
-        context.tag = draft.tag
-        self._queue(LLMContextFrame(context=context))
-
-    def _forget(self, tag: Tag) -> None:
-        self._drafts.pop(tag, None)
-        self._released.pop(tag, None)
-        if self._generating == tag:
-            self._generating = None
-            self._queue(InterruptionFrame())
-
-    def _finish(self, tag: Tag) -> None:
-        if self._generating == tag:
-            self._generating = None
-        if self._playout.length(tag):
-            self._playout.finish(tag)
-        else:
-            logger.warning("the answer is empty: nothing to say")
-            self.post(Failed(tag))
-
-    def _draft_of(self, call_id: str) -> Draft | None:
-        return next((d for d in self._drafts.values() if call_id in d.calls), None)
-
-    def _on_result(self, frame: FunctionCallResultFrame) -> None:
-        draft = self._draft_of(frame.tool_call_id)
-        if draft is None:
-            return
-        draft.calls.discard(frame.tool_call_id)
-        draft.items.append(result_message(frame.tool_call_id, frame.result))
-        if not draft.calls:
-            self._run_llm(draft)
-
-    def _on_error(self, frame: ErrorFrame) -> None:
-        tag = self._generating
-        if tag is None or tag not in self._drafts:
-            return
-        if self._playout.length(tag):
-            self._finish(tag)
-        else:
-            self._generating = None
-            self.post(Failed(tag))
 
     def _ask_sound(self, silence_began: float) -> None:
         if self._sound is None or self._listened is None:

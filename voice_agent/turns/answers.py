@@ -1,0 +1,210 @@
+"""Answers in the making: what the language model is told, and what comes back for which answer.
+
+Between the turn machine, which names an answer by its tag, and the frames of ordinary Pipecat
+services, which know nothing of tags. One answer is generated at a time. Nothing is awaited here;
+frames leave in order through ``push``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from loguru import logger
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    FunctionCallsStartedFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+
+from voice_agent.frames import ReplyStartFrame
+from voice_agent.turns.events import Tag
+from voice_agent.turns.ledger import Draft, Ledger, call_message, result_message
+from voice_agent.turns.playout import Playout
+
+
+class ReplyContext(LLMContext):
+    """The context of one answer; tool calls made for it are found again by ``tag``."""
+
+    tag: Tag
+
+
+class Answers:
+    """The answers of one conversation, from the first token to the last word heard.
+
+    Args:
+        ledger: The conversation's memory.
+        playout: Where an answer's audio is held.
+        tools: What the language model may call; None or empty for nothing.
+        push: Sends a frame towards the LLM, in order.
+        failed: Told the tag of an answer that will not come.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        playout: Playout,
+        tools: ToolsSchema | None,
+        *,
+        push: Callable[[Frame], None],
+        failed: Callable[[Tag], None],
+    ) -> None:
+        self._ledger = ledger
+        self._playout = playout
+        self._tools = tools if tools is not None and tools.standard_tools else None
+        self._push = push
+        self._failed = failed
+        self._drafts: dict[Tag, Draft] = {}
+        self._decided: dict[Tag, asyncio.Event] = {}
+        self.generating: Tag | None = None
+        """The answer the language model is working on."""
+
+    # ----- what the machine decides -----
+
+    def start(self, tag: Tag, text: str) -> None:
+        """Have the language model answer ``text``; nothing of it is heard or remembered yet."""
+        self._run_llm(self._begin(tag, text))
+
+    def say(self, tag: Tag, text: str, *, remembered: bool) -> None:
+        """Say ``text`` itself, at once; ``remembered`` as a turn of its own."""
+        draft = self._begin(tag, "")
+        draft.rounds = 1
+        self._push(LLMFullResponseStartFrame())
+        self._push(LLMTextFrame(text))
+        self._push(LLMFullResponseEndFrame())
+        if remembered:
+            self._ledger.commit(draft, "")
+        self._playout.release(tag)
+
+    def release(self, tag: Tag, text: str) -> None:
+        """The turn is decided: remember it, let the answer be heard and bind it."""
+        self._ledger.commit(self._drafts[tag], text)
+        self._playout.release(tag)
+        self._decided[tag].set()
+
+    def retract(self, tag: Tag) -> None:
+        """The turn goes on and nothing was heard: hold the answer again."""
+        self._ledger.forget(tag.turn)
+        self._playout.retract(tag)
+        self._decided[tag].clear()
+
+    def drop(self, tag: Tag) -> None:
+        """Forget an answer nobody heard."""
+        self._playout.drop(tag)
+        self._forget(tag)
+
+    def stop(self, tag: Tag) -> None:
+        """Be silent; of the answer remember what was heard, and make no more of it."""
+        self._ledger.heard(tag.turn, self._playout.stop(), interrupted=True)
+        self._playout.finish(tag)
+        self._forget(tag)
+
+    def heard(self, tag: Tag, text: str) -> None:
+        """An answer was heard to its end."""
+        self._ledger.heard(tag.turn, text, interrupted=False)
+        self._drafts.pop(tag, None)
+        self._decided.pop(tag, None)
+
+    async def decided(self, tag: Tag) -> None:
+        """Return when the turn of ``tag`` is decided: what has side effects waits here.
+
+        Never returns for an answer that is dropped: whoever waits is cancelled with it.
+        """
+        decided = self._decided.setdefault(tag, asyncio.Event())
+        while not decided.is_set():  # it may be taken back before the waiter runs
+            await decided.wait()
+
+    # ----- what the services report -----
+
+    def round_ended(self, tag: Tag) -> None:
+        """An LLM round has been synthesized to its end; another follows when a tool was called."""
+        draft = self._drafts.get(tag)
+        if draft is not None:
+            draft.rounds_ended += 1
+            if draft.complete:
+                self._finish(tag)
+
+    def failure(self) -> None:
+        """A service failed while answering: what is there is heard, if anything."""
+        tag = self.generating
+        if tag is None or tag not in self._drafts:
+            return
+        self._finish(tag)
+
+    def calls_started(self, frame: FunctionCallsStartedFrame) -> None:
+        """The language model wants tools: the round that asked for them is not the last."""
+        for call in frame.function_calls:
+            context = call.context
+            if isinstance(context, ReplyContext) and context.tag in self._drafts:
+                self._drafts[context.tag].calls.add(call.tool_call_id)
+
+    def call_in_progress(self, frame: FunctionCallInProgressFrame) -> None:
+        """A tool runs: note the call."""
+        draft = self._draft_of(frame.tool_call_id)
+        if draft is not None:
+            call = call_message(frame.tool_call_id, frame.function_name, frame.arguments)
+            draft.items.append(call)
+
+    def call_ended(self, frame: FunctionCallResultFrame) -> None:
+        """A tool has its result; when it was the last one out, the model is told."""
+        draft = self._draft_of(frame.tool_call_id)
+        if draft is None:
+            return
+        draft.calls.discard(frame.tool_call_id)
+        draft.items.append(result_message(frame.tool_call_id, frame.result))
+        if not draft.calls:
+            self._run_llm(draft)
+
+    def late_result(self, tag: Tag, call_id: str, result: Any) -> None:
+        """A tool ended after its answer was interrupted: what it did is remembered."""
+        self._ledger.add_result(tag.turn, call_id, result)
+
+    # ----- within -----
+
+    def _begin(self, tag: Tag, text: str) -> Draft:
+        if self.generating is not None:
+            self._push(InterruptionFrame())
+        self.generating = tag
+        draft = self._drafts[tag] = Draft(tag, text)
+        self._decided[tag] = asyncio.Event()
+        self._playout.begin(tag)
+        self._push(ReplyStartFrame(turn=tag.turn, revision=tag.revision))
+        return draft
+
+    def _run_llm(self, draft: Draft) -> None:
+        draft.rounds += 1
+        messages = cast(list[LLMContextMessage], self._ledger.provisional(draft))
+        if self._tools is not None:
+            context = ReplyContext(messages=messages, tools=self._tools)
+        else:
+            context = ReplyContext(messages=messages)
+        context.tag = draft.tag
+        self._push(LLMContextFrame(context=context))
+
+    def _forget(self, tag: Tag) -> None:
+        self._drafts.pop(tag, None)
+        self._decided.pop(tag, None)
+        if self.generating == tag:
+            self.generating = None
+            self._push(InterruptionFrame())
+
+    def _finish(self, tag: Tag) -> None:
+        if self.generating == tag:
+            self.generating = None
+        if self._playout.length(tag):
+            self._playout.finish(tag)
+        else:
+            logger.warning("an answer has nothing to say")
+            self._failed(tag)
+
+    def _draft_of(self, call_id: str) -> Draft | None:
+        return next((d for d in self._drafts.values() if call_id in d.calls), None)
