@@ -175,7 +175,10 @@ class _Tables:
     def override(self, keys: Sequence[str], value: object, source: str) -> None:
         table: dict[str, Any] = self._root
         for depth, key in enumerate(keys[:-1]):
-            inner = table.setdefault(key, {})
+            if key not in table:
+                table[key] = {}
+                self._sources[tuple(keys[: depth + 1])] = source
+            inner = table[key]
             if not isinstance(inner, dict):
                 where = ".".join(keys[: depth + 1])
                 raise ConfigError([Problem(source, where, "is a value, not a section")])

@@ -6,14 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 from voice_agent import logs
-from voice_agent.commands import fail
+from voice_agent.commands import fail, sigterm_as_exit
 
 STOP_TIMEOUT_S = 20.0
 
@@ -58,7 +56,7 @@ def _own_server(arguments: argparse.Namespace) -> Iterator[str]:
     command = [sys.executable, "-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline]
     command += [f"--set={override}" for override in arguments.set] + ["-v"] * arguments.verbose
-    with _sigterm_as_exit(), _ended(command) as server:
+    with sigterm_as_exit(), _ended(command) as server:
         assert server.stdout is not None
         for line in server.stdout:
             if found := re.search(r"https?://\S+", line):
@@ -78,17 +76,3 @@ def _ended(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
                 process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-@contextlib.contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM run the clean-up, as Ctrl-C does, so that no server is left behind."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
