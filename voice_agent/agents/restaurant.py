@@ -19,15 +19,22 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voice_agent.agents.agent import Agent, AgentError
 from voice_agent.agents.bookings import Booking, BookingStore, NoTableError
 from voice_agent.agents.hours import say_spans
+from voice_agent.agents.restaurant_arguments import (
+    AskHours,
+    BookTable,
+    ChangeBooking,
+    FindBooking,
+    LookForTable,
+)
+from voice_agent.agents.restaurant_words import facts, said_booking, say_offer
 from voice_agent.agents.spoken import (
     WEEKDAYS,
     read_date,
-    read_number,
     read_time,
     say_date,
     say_number,
@@ -63,44 +70,6 @@ class _Refusal(Exception):
         super().__init__(sentence)
         self.field = field
         self.facts = facts
-
-
-def _number(value: Any) -> Any:
-    return read_number(value) if isinstance(value, str) else value
-
-
-PartySize = Annotated[int, BeforeValidator(_number)]
-_DATE = "The day as the caller said it, e.g. 'tomorrow' or 'next friday', or as YYYY-MM-DD"
-_TIME = "The time as the caller said it, e.g. 'half past seven', or as HH:MM in 24 hours"
-_WHOSE = "The name the booking is under, if the caller said it"
-
-
-class _Availability(BaseModel):
-    party_size: PartySize = Field(description="Number of people")
-    date: str = Field(description=_DATE)
-    time: str = Field(description=_TIME)
-
-
-class _Book(_Availability):
-    name: str = Field(default="", description="The caller's name, if they said it")
-    phone: str = Field(default="", description="The caller's phone number, if they said it")
-
-
-class _Find(BaseModel):
-    name: str = Field(default="", description=_WHOSE)
-    phone: str = Field(default="", description="The phone number of the booking, if said")
-    date: str = Field(default="", description="The day of the existing booking, if said")
-
-
-class _Change(_Find):
-    new_date: str = Field(default="", description=f"Only if the day changes. {_DATE}")
-    new_time: str = Field(default="", description=f"Only if the time changes. {_TIME}")
-    new_party_size: PartySize = Field(default=0, description="Only if the number of people changes")
-    new_name: str = Field(default="", description="Only if the name changes")
-
-
-class _Day(BaseModel):
-    date: str = Field(default="today", description=_DATE)
 
 
 class RestaurantTools:
@@ -152,47 +121,47 @@ class RestaurantTools:
     def tools(self, conversation: str = "") -> list[Tool]:
         """Return the tools of one conversation; its id tells unnamed callers apart."""
 
-        async def check(wish: _Availability) -> dict[str, Any]:
+        async def check(wish: LookForTable) -> dict[str, Any]:
             return await self._run(lambda store, now: self._check(store, now, wish))
 
-        async def book(wish: _Book) -> dict[str, Any]:
+        async def book(wish: BookTable) -> dict[str, Any]:
             return await self._run(lambda store, now: self._book(store, now, wish, conversation))
 
-        async def change(wish: _Change) -> dict[str, Any]:
+        async def change(wish: ChangeBooking) -> dict[str, Any]:
             return await self._run(lambda store, now: self._change(store, now, wish, conversation))
 
-        async def cancel(wish: _Find) -> dict[str, Any]:
+        async def cancel(wish: FindBooking) -> dict[str, Any]:
             return await self._run(lambda store, now: self._cancel(store, now, wish, conversation))
 
-        async def hours(wish: _Day) -> dict[str, Any]:
+        async def hours(wish: AskHours) -> dict[str, Any]:
             return self._hours(self._now(), wish)
 
         return [
             tool(
                 "check_availability",
                 "Look whether a table is free. Changes nothing.",
-                *(_Availability, check),
+                *(LookForTable, check),
                 read_only=True,
             ),
             tool(
                 "book_table",
                 "Book a table as soon as the number of people, the day and the time are known.",
-                *(_Book, book),
+                *(BookTable, book),
             ),
             tool(
                 "change_booking",
                 "Change an existing booking, e.g. the one made earlier in this call.",
-                *(_Change, change),
+                *(ChangeBooking, change),
             ),
             tool(
                 "cancel_booking",
                 "Cancel an existing booking, e.g. the one made earlier in this call.",
-                *(_Find, cancel),
+                *(FindBooking, cancel),
             ),
             tool(
                 "opening_hours",
                 "Tell when the restaurant is open on one day. Changes nothing.",
-                *(_Day, hours),
+                *(AskHours, hours),
                 read_only=True,
             ),
         ]
@@ -212,7 +181,7 @@ class RestaurantTools:
         except sqlite3.Error:
             return {"error": "I cannot reach our book of reservations right now.", "field": ""}
 
-    def _check(self, store: BookingStore, now: datetime, wish: _Availability) -> dict[str, Any]:
+    def _check(self, store: BookingStore, now: datetime, wish: LookForTable) -> dict[str, Any]:
         day, at = self._moment(wish.date, wish.time, now)
         self._seats(wish.party_size, "party_size")
         asked = {"party_size": wish.party_size, "date": day.isoformat(), "time": f"{at:%H:%M}"}
@@ -223,12 +192,12 @@ class RestaurantTools:
             )
             return {"available": True, **asked, "say": said}
         others = self._alternatives(store, now, wish.party_size, day, at)
-        said = f"I am sorry, we are full {when}. {_offer(others)}"
+        said = f"I am sorry, we are full {when}. {say_offer(others)}"
         alternatives = [f"{other:%H:%M}" for other in others]
         return {"available": False, **asked, "alternatives": alternatives, "say": said}
 
     def _book(
-        self, store: BookingStore, now: datetime, wish: _Book, conversation: str
+        self, store: BookingStore, now: datetime, wish: BookTable, conversation: str
     ) -> dict[str, Any]:
         day, at = self._moment(wish.date, wish.time, now)
         self._seats(wish.party_size, "party_size")
@@ -244,10 +213,14 @@ class RestaurantTools:
             booking = store.book(booking)
         except NoTableError:
             raise self._full(store, now, booking, "time") from None
-        return {"booked": True, **_facts(booking), "say": f"I have booked {_said(booking, now)}."}
+        return {
+            "booked": True,
+            **facts(booking),
+            "say": f"I have booked {said_booking(booking, now)}.",
+        }
 
     def _change(
-        self, store: BookingStore, now: datetime, wish: _Change, conversation: str
+        self, store: BookingStore, now: datetime, wish: ChangeBooking, conversation: str
     ) -> dict[str, Any]:
         if not (wish.new_date or wish.new_time or wish.new_party_size or wish.new_name):
             asked = "What shall I change: the day, the time, or the number of people?"
@@ -267,32 +240,32 @@ class RestaurantTools:
             changed = store.change(changed)
         except NoTableError:
             raise self._full(store, now, changed, "new_time") from None
-        said = f"I have changed it: {_said(changed, now)}."
-        return {"changed": True, **_facts(changed), "say": said}
+        said = f"I have changed it: {said_booking(changed, now)}."
+        return {"changed": True, **facts(changed), "say": said}
 
     def _cancel(
-        self, store: BookingStore, now: datetime, wish: _Find, conversation: str
+        self, store: BookingStore, now: datetime, wish: FindBooking, conversation: str
     ) -> dict[str, Any]:
         booking = self._find(store, now, wish, conversation)
         store.cancel(booking.id)
-        said = f"I have cancelled {_said(booking, now)}."
-        return {"cancelled": True, **_facts(booking), "say": said}
+        said = f"I have cancelled {said_booking(booking, now)}."
+        return {"cancelled": True, **facts(booking), "say": said}
 
-    def _hours(self, now: datetime, wish: _Day) -> dict[str, Any]:
+    def _hours(self, now: datetime, wish: AskHours) -> dict[str, Any]:
         day = read_date(wish.date, now)
         if day is None:
             return {"error": "Which day do you mean?", "field": "date"}
         spans = self._agent.hours.on(day)
-        facts = {
+        known = {
             "date": day.isoformat(),
             "open": [f"{s.opens:%H:%M}-{s.closes:%H:%M}" for s in spans],
         }
         name = {0: "today", 1: "tomorrow"}.get((day - now.date()).days)
         name = name or f"on {WEEKDAYS[day.weekday()].title()}"
         if not spans:
-            return {**facts, "say": f"We are closed {name}."}
+            return {**known, "say": f"We are closed {name}."}
         said = f"{name[0].upper()}{name[1:]} we are open from {say_spans(spans)}."
-        return {**facts, "say": said}
+        return {**known, "say": said}
 
     def _moment(
         self, day_said: str | date, time_said: str | time, now: datetime, prefix: str = ""
@@ -337,7 +310,9 @@ class RestaurantTools:
             raise _Refusal(f"I am sorry, our largest table seats {largest}.", field)
         return party_size
 
-    def _find(self, store: BookingStore, now: datetime, wish: _Find, conversation: str) -> Booking:
+    def _find(
+        self, store: BookingStore, now: datetime, wish: FindBooking, conversation: str
+    ) -> Booking:
         """The one booking meant: this call's own first, then by name, phone and day."""
         filters: dict[str, Any] = {"name": _name(wish.name), "phone": _phone(wish.phone)}
         if wish.date:
@@ -358,7 +333,7 @@ class RestaurantTools:
 
     def _full(self, store: BookingStore, now: datetime, wish: Booking, field: str) -> _Refusal:
         others = self._alternatives(store, now, wish.party_size, wish.date, wish.time)
-        sentence = f"I am sorry, we are full at {say_time(wish.time)}. {_offer(others)}"
+        sentence = f"I am sorry, we are full at {say_time(wish.time)}. {say_offer(others)}"
         return _Refusal(sentence, field, alternatives=[f"{other:%H:%M}" for other in others])
 
     def _alternatives(
@@ -391,29 +366,6 @@ def _read_time(day: str | date, at: str | time) -> time | None:
         return at
     found = read_time(at)
     return found if found or at.strip() or not isinstance(day, str) else read_time(day)
-
-
-def _facts(booking: Booking) -> dict[str, Any]:
-    return {
-        "booking": booking.id,
-        "name": booking.name or "guest",
-        "party_size": booking.party_size,
-        "date": booking.date.isoformat(),
-        "time": f"{booking.time:%H:%M}",
-    }
-
-
-def _said(booking: Booking, now: datetime) -> str:
-    people = "one person" if booking.party_size == 1 else f"{say_number(booking.party_size)} people"
-    name = f" under the name {booking.name}" if booking.name else ""
-    when = f"{say_date(booking.date, now)}, at {say_time(booking.time)}"
-    return f"a table for {people} {when}{name}"
-
-
-def _offer(times: list[time]) -> str:
-    if not times:
-        return "Would another day suit you?"
-    return f"{' or '.join(say_time(at) for at in times).capitalize()} would be free."
 
 
 def _name(said: str) -> str:
