@@ -139,7 +139,7 @@ async def test_who_is_the_same(database: Path) -> None:
     ("wish", "reason", "field"),
     [
         ({"date": "monday"}, "closed on Mondays", "date"),
-        ({"date": "2026-05-21"}, "closed Thursday the twenty first of May", "date"),
+        ({"date": "2026-05-21"}, "closed on Thursday the twenty first of May", "date"),
         ({"date": "2026-05-01"}, "coming months", "date"),
         ({"date": "2027-05-13"}, "coming months", "date"),
         ({"date": "some day"}, "which day", "date"),

@@ -134,7 +134,7 @@ def test_nonsense_is_no_crash(said: str) -> None:
 
 def test_what_is_said() -> None:
     """Words for the ear, without years and half-days."""
-    assert say_date(date(2026, 5, 31), NOW) == "Sunday the thirty first of May"
+    assert say_date(date(2026, 5, 31), NOW) == "on Sunday the thirty first of May"
     assert say_date(date(2026, 5, 14), NOW) == "tomorrow, Thursday the fourteenth of May"
     assert say_time(time(19, 5)) == "seven oh five"
     assert [say_number(n) for n in (0, 12, 20, 45)] == ["zero", "twelve", "twenty", "forty five"]

@@ -176,7 +176,7 @@ def say_number(number: int) -> str:
 
 
 def say_date(day: date, now: datetime) -> str:
-    """Return e.g. "tomorrow, Thursday the fourteenth of May", without a year."""
+    """Return e.g. "tomorrow, Thursday the fourteenth of May" or "on Friday the ...", no year."""
     if day.day < len(ORDINALS):
         ordinal = ORDINALS[day.day]
     elif day.day == 30:
@@ -185,7 +185,7 @@ def say_date(day: date, now: datetime) -> str:
         ordinal = f"{say_number(day.day // 10 * 10)} {ORDINALS[day.day % 10]}"
     full = f"{WEEKDAYS[day.weekday()].title()} the {ordinal} of {MONTHS[day.month - 1].title()}"
     ahead = (day - now.date()).days
-    return {0: f"today, {full}", 1: f"tomorrow, {full}"}.get(ahead, full)
+    return {0: f"today, {full}", 1: f"tomorrow, {full}"}.get(ahead, f"on {full}")
 
 
 def say_time(moment: time) -> str:
