@@ -121,6 +121,11 @@ class Ledger:
                 exchange.items.append(result_message(call_id, result))
 
     @property
+    def last_turn(self) -> int:
+        """Number of the latest turn; 0 when there was none."""
+        return max((exchange.turn for exchange in self.exchanges), default=0)
+
+    @property
     def last_said(self) -> str:
         """What was last heard of the agent: what the user's words are an answer to."""
         return next((e.heard for e in reversed(self.exchanges) if e.heard), "")

@@ -131,7 +131,8 @@ class TurnTaking(FrameProcessor):
     ) -> None:
         super().__init__()
         self.ledger = ledger
-        self._state = State(settings)
+        # A conversation taken up again counts on: a second turn 1 would replace the first.
+        self._state = State(settings, turn=ledger.last_turn)
         self._playout = playout
         self._words = words
         self._sound = sound
