@@ -156,6 +156,14 @@ def test_a_file_that_cannot_be_played_is_said(tmp_path: Path):
     assert str(text) in done.stdout + done.stderr
 
 
+def test_a_file_is_checked_before_a_server_is_started(tmp_path: Path):
+    """Nobody waits for engines to load to hear of a wrong path."""
+    done = voice_agent("call", "--wav", str(tmp_path / "nothing.wav"), "--pipeline", "none")
+    assert done.returncode == 2
+    assert "nothing.wav" in done.stderr
+    assert "--pipeline" not in done.stderr
+
+
 def test_calling_nobody_is_said(tmp_path: Path, one_second: Path):
     """Nobody listens at the URL: 1, and it is named."""
     done = voice_agent("call", "--url", "http://127.0.0.1:1", "--wav", str(one_second))
@@ -167,12 +175,12 @@ def test_calling_nobody_is_said(tmp_path: Path, one_second: Path):
 def one_second(tmp_path: Path) -> Path:
     import wave
 
-    path = tmp_path / "silence.wav"
+    path = tmp_path / "tone.wav"
     with wave.open(str(path), "wb") as wav:
         wav.setnchannels(1)
         wav.setsampwidth(2)
         wav.setframerate(16_000)
-        wav.writeframes(bytes(32_000))
+        wav.writeframes(b"\x00\x40\x00\xc0" * 8_000)
     return path
 
 

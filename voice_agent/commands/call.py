@@ -29,10 +29,17 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(arguments.verbose)
     if arguments.url and (arguments.set or arguments.pipeline != "embedded"):
         return fail("--pipeline and --set are for a server of this command's own, without --url")
+    from voice_agent.load.errors import WavError
+    from voice_agent.load.wav import read_wav
+
     try:
+        for wav in arguments.wav:
+            read_wav(wav)
         with contextlib.ExitStack() as stack:
             url = arguments.url or stack.enter_context(_own_server(arguments))
             return asyncio.run(_call(arguments, url))
+    except WavError as error:
+        return fail(error)
     except NoServer as error:
         fail(error)
         return error.code
