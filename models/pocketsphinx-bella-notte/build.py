@@ -105,10 +105,10 @@ def build(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--drawn", type=int, default=60_000, help="sentences of the grammar")
+    parser.add_argument("--drawn", type=int, default=120_000, help="sentences of the grammar")
     parser.add_argument("--sgd-weight", type=float, default=0.5)
     parser.add_argument("--general-words", type=int, default=5_000)
-    parser.add_argument("--share", type=float, default=0.8, help="of the domain in the mixture")
+    parser.add_argument("--share", type=float, default=0.9, help="of the domain in the mixture")
     parser.add_argument("--stock-bigrams", type=int, default=60_000)
     parser.add_argument("--stock-trigrams", type=int, default=60_000)
     parser.add_argument("--rare", type=float, default=2.0)

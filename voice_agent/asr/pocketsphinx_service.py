@@ -8,6 +8,7 @@ said that there is a voice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 
 import numpy as np
@@ -31,11 +32,13 @@ from pipecat.utils.time import time_now_iso8601
 from voice_agent.asr.pocketsphinx_pool import RecognitionPool, RecognitionStream
 from voice_agent.asr.voice_gate import VoiceGate
 from voice_agent.asr.wire import SAMPLE_RATE_HZ
-from voice_agent.frames import FinalizeTranscriptFrame
+from voice_agent.frames import FinalizeTranscriptFrame, VoicePausedFrame
 
 _TTFS_P99_S = 0.1
 """From the end of speech to the final transcript once it was asked for: measured 99 % under
 100 ms with all streams of a worker busy."""
+_LAST_WORDS_S = 3.0
+"""How long the end of a conversation waits for transcripts that were asked for."""
 
 
 class PocketSphinxSTTService(STTService):
@@ -63,6 +66,8 @@ class PocketSphinxSTTService(STTService):
         self._pusher: asyncio.Task[None] | None = None
         self._ends_pending = 0
         """Finals asked of the stream and not yet there."""
+        self._settled = asyncio.Event()
+        self._settled.set()
         self._answer_owed = False
         """Somebody waits for the next final, be it empty."""
 
@@ -86,7 +91,11 @@ class PocketSphinxSTTService(STTService):
         await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def stop(self, frame: EndFrame) -> None:
-        """Give the place back."""
+        """Let the last words out, then give the place back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._settled.wait()
+                await self._results.join()
         await super().stop(frame)
         await self._close()
 
@@ -111,6 +120,8 @@ class PocketSphinxSTTService(STTService):
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStartedSpeakingFrame):
             self._feed(self._gate.voice_started())
+        elif isinstance(frame, VoicePausedFrame):
+            self._gate.voice_stopped()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._gate.voice_stopped()
             self._finalize(answer=False)
@@ -137,6 +148,7 @@ class PocketSphinxSTTService(STTService):
         if begun:
             self._gate.utterance_ended()
             self._ends_pending += 1
+            self._settled.clear()
             self._stream.end()
         if answer:
             if self._ends_pending:
@@ -145,7 +157,7 @@ class PocketSphinxSTTService(STTService):
                 self._results.put_nowait(self._transcription(""))
 
     def _on_partial(self, text: str) -> None:
-        if text and not self._ends_pending:
+        if text:
             self._results.put_nowait(
                 InterimTranscriptionFrame(
                     text, self._user_id, time_now_iso8601(), language=Language.EN
@@ -159,6 +171,7 @@ class PocketSphinxSTTService(STTService):
             self._results.put_nowait(self._transcription(text))
         if last:
             self._answer_owed = False
+            self._settled.set()
 
     def _on_failure(self, reason: str) -> None:
         self._results.put_nowait(ErrorFrame(error=reason, processor=self))
@@ -175,3 +188,4 @@ class PocketSphinxSTTService(STTService):
                 await self.push_error_frame(frame, force_treat_as_permanent=True)
             else:
                 await self.push_frame(frame)
+            self._results.task_done()

@@ -73,7 +73,7 @@ class VoiceGate:
         return b"" if self._open else self._release()
 
     def voice_stopped(self) -> None:
-        """A VAD has found silence."""
+        """A VAD has found silence; an utterance under way stays so."""
         self._voice = False
 
     def utterance_ended(self) -> None:

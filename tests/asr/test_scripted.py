@@ -1,0 +1,43 @@
+"""The recogniser with fixed latencies."""
+
+from __future__ import annotations
+
+from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
+from pipecat.tests.utils import SleepFrame
+
+from tests.asr.hearing import frames, silence, transcripts
+from voice_agent.asr.scripted import ScriptedEngine, ScriptedSettings, ScriptedSTTService
+from voice_agent.engines import EngineContext, SessionInfo
+from voice_agent.frames import FinalizeTranscriptFrame
+
+STARTED = VADUserStartedSpeakingFrame(start_secs=0.2)
+STOPPED = VADUserStoppedSpeakingFrame(stop_secs=0.2)
+WAIT = SleepFrame(0.1)  # the instrument's own latency has to pass
+
+
+def service(**settings: object) -> ScriptedSTTService:
+    engine = ScriptedEngine(ScriptedSettings.model_validate(settings), EngineContext([]))
+    return engine.service(SessionInfo("test"))
+
+
+async def test_words_grow_with_the_voice() -> None:
+    """One more word for every 300 ms of voice, and all of them are in the final transcript."""
+    sent = [*frames(silence(1000)), STARTED, *frames(silence(700)), STOPPED, WAIT]
+    interim, final = await transcripts(service(), sent)
+    assert [f.text.count("word") for f in interim] == [1, 2, 3]
+    assert [(f.text, f.finalized) for f in final] == [("word word word", True)]
+
+
+async def test_a_request_is_answered_once() -> None:
+    """The VAD's stop and a request for the same silence are one transcript; silence is empty."""
+    sent = [STARTED, STOPPED, FinalizeTranscriptFrame(), WAIT, FinalizeTranscriptFrame(), WAIT]
+    _, final = await transcripts(service(word="so"), sent)
+    assert [f.text for f in final] == ["so", ""]
+
+
+async def test_after_a_final_the_count_begins_again() -> None:
+    """Voice after a final transcript is the next utterance."""
+    sent = [STARTED, *frames(silence(500)), FinalizeTranscriptFrame(), WAIT]
+    sent += [*frames(silence(400)), STOPPED, WAIT]
+    _, final = await transcripts(service(word_ms=200), sent)
+    assert [f.text for f in final] == ["word word word word", "word word"]
