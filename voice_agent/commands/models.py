@@ -13,15 +13,16 @@ def run(_arguments: argparse.Namespace) -> int:
     folders = [folder for folder in sorted(models_dir().iterdir()) if folder.is_dir()]
     for folder in folders:
         size_mb = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
-        print(f"{folder.name:<24} {size_mb:6.1f} MB  {_summary(folder / 'README.md')}")
+        print(f"{folder.name:<25} {size_mb:6.1f} MB  {_summary(folder / 'README.md')}")
     if not folders:
         print("no models are shipped; engines bring their own")
     return 0
 
 
 def _summary(card: Path) -> str:
-    """Return the card's first paragraph line that is not a heading."""
+    """Return the first sentence of the card, headings aside."""
     if not card.is_file():
-        return ""
-    lines = (line.strip() for line in card.read_text(encoding="utf-8").splitlines())
-    return next((line for line in lines if line and not line.startswith(("#", "---"))), "")
+        return "(no card yet)"
+    paragraphs = card.read_text(encoding="utf-8").split("\n\n")
+    text = next((p for p in paragraphs if p.strip() and not p.lstrip().startswith("#")), "")
+    return " ".join(text.split()).partition(". ")[0].rstrip(".") + "."

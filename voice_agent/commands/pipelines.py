@@ -13,5 +13,5 @@ def run(_arguments: argparse.Namespace) -> int:
     for name, file in shipped_pipelines().items():
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
         engines = " -> ".join(str(tables[stage]["engine"]) for stage in ("asr", "llm", "tts"))
-        print(f"{name:<12} {engines}\n{'':<12} {tables.get('description', '')}")
+        print(f"{name:<14} {engines}\n{'':<14} {tables.get('description', '')}")
     return 0
