@@ -224,8 +224,11 @@ class TurnTaking(FrameProcessor):
                 await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
-        """Stop deciding."""
+        """Stop deciding; whoever is cut off in an answer may come back, and has heard so much."""
         await super().cleanup()  # type: ignore[no-untyped-call]
+        playing = self._playout.playing
+        if playing is not None:
+            self.ledger.heard(playing.turn, self._playout.heard(playing), interrupted=True)
         if self._alarm is not None:
             self._alarm.cancel()
         for task in (self._sender, *self._asking):
