@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -110,6 +111,12 @@ class Server:
     def active(self) -> int:
         """Calls now, as the server counts them."""
         return int(self.health()["sessions"]["active"])
+
+    def wait_until_idle(self) -> None:
+        """Return when no call is left."""
+        deadline = time.monotonic() + STOP_S
+        while self.active():
+            assert time.monotonic() < deadline, f"calls are left: {self.log()}"
 
     def bookings(self) -> list[tuple[int, str, str]]:
         """Return (people, date, time) of every booking in the database, oldest first."""

@@ -60,9 +60,7 @@ async def in_the_middle_of_an_answer(caller: Caller) -> float:
     return began_s
 
 
-async def test_a_question_is_answered_and_a_booking_is_made(
-    server: Server, caller: Caller
-) -> None:
+async def test_a_question_is_answered_and_a_booking_is_made(server: Server, caller: Caller) -> None:
     """Spoken words become an answer and a row in the database; both sides' words are told."""
     before = server.bookings()
     question = await caller.say(spoken("what-time-do-you-open-on-sunday"))
@@ -137,12 +135,13 @@ async def test_the_words_and_the_audio_end_together(caller: Caller) -> None:
 
 
 async def test_a_second_caller_is_told_that_the_line_is_busy(tmp_path: Path) -> None:
-    """503 with Retry-After; when the first has hung up, the line is free at once."""
+    """503 with Retry-After; when the first has hung up, the line is free again."""
     with Server(tmp_path, "--pipeline", "fixed-latency", "--set", "sessions.max=1") as server:
         async with Caller(server.url):
             with pytest.raises(Busy, match="all lines are busy") as refused:
                 await Caller(server.url).__aenter__()
             assert refused.value.retry_after_s > 0
+        await asyncio.to_thread(server.wait_until_idle)
         async with Caller(server.url):
             assert server.active() == 1
 
