@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voice_agent import __version__
 
-USAGE_ERROR = 2
-"""Exit code when the command line, the pipeline or the machine cannot do what was asked."""
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    pipeline = _pipeline_flags()
+    pipeline = _pipeline_flags("embedded")
     verbose = _verbose_flag()
 
     serve = commands.add_parser(
@@ -76,9 +77,54 @@ def _parser() -> argparse.ArgumentParser:
         "doctor", parents=[pipeline], help="say what works on this machine, and what to do"
     )
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
+    _add_bench(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
     commands.add_parser("models", help="list the models that are shipped")
     return parser
+
+
+def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
+    bench = commands.add_parser("bench", help="measure an agent from outside")
+    what = bench.add_subparsers(dest="what", required=True, metavar="WHAT")
+    turns = what.add_parser(
+        "turns",
+        parents=[_pipeline_flags("fixed-latency"), verbose],
+        help="how fast it answers, and whether it cuts in, misses, yields and resumes",
+        description="Play complete and hesitant utterances, digits, one-word answers, and sounds "
+        "and voices over the agent's own, at an agent over WebRTC; print how it took turns.",
+    )
+    turns.add_argument("--url", help="an agent's address; without it, a server is started")
+    turns.add_argument(
+        "--wav-dir",
+        type=Path,
+        metavar="DIR",
+        help="play these WAVs, with an index.json of where their voices truly end, instead of "
+        "utterances made here with flite, Festival and eSpeak NG",
+    )
+    turns.add_argument(
+        "--kinds",
+        type=_words,
+        default=[],
+        metavar="KIND,...",
+        help="only these: complete, pause, digits, one-word, backchannel, noise, barge-in",
+    )
+    turns.add_argument("--limit", type=_count, metavar="N", help="at most so many of each kind")
+    turns.add_argument(
+        "--baseline",
+        action="store_true",
+        help="measure a stock Pipecat agent in the same run too, and print the ratios to it",
+    )
+    turns.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"should be a number from 1 up, not {text!r}")
 
 
 def _port(text: str) -> int:
@@ -87,11 +133,11 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"should be a number from 0 to 65535, not {text!r}")
 
 
-def _pipeline_flags() -> argparse.ArgumentParser:
+def _pipeline_flags(default: str) -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(add_help=False)
     flags.add_argument(
         "--pipeline",
-        default="embedded",
+        default=default,
         metavar="NAME|FILE",
         help="a shipped pipeline or a TOML file (default: %(default)s)",
     )
