@@ -251,6 +251,15 @@ async def test_an_allowed_origin_can_start_a_call_and_its_browser_is_told(conver
     assert answer.headers["access-control-allow-origin"] == origin
 
 
+async def test_behind_a_proxy_the_pages_address_is_named(conversations):
+    """A proxy on this machine passes the public name on; allowed_origins makes it ours."""
+    origin = "https://agent.example"
+    async with served(conversations, a_pipeline(allowed_origins=[origin])) as client:
+        headers = {"Host": "agent.example", "Origin": origin}
+        answer = await client.post("/api/offer", json=OFFER, headers=headers)
+    assert answer.status_code == 200
+
+
 # The page and health
 
 

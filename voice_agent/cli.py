@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--host", help="address to listen on (0.0.0.0: the whole network)")
     serve.add_argument("--port", type=_port, help="port to listen on; 0 takes any free one")
+    serve.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong")
     serve.add_argument(
         "--tls",
         action="store_true",

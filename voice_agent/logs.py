@@ -12,13 +12,13 @@ def configure(verbosity: int = 0) -> None:
     """Set up logging; called before Pipecat is imported, which logs a banner on import.
 
     Args:
-        verbosity: 0 logs our warnings and what a session does; 1 adds our details and Pipecat's
-            progress; 2 adds Pipecat's debugging, *which contains what people say*.
+        verbosity: -1 logs warnings; 0 adds a line for each turn and call; 1 adds our details and
+            Pipecat's progress; 2 adds Pipecat's debugging, *which contains what people say*.
     """
     levels: dict[str | None, str | int | bool] = {
-        "": "INFO" if verbosity else "WARNING",
-        "voice_agent": "DEBUG" if verbosity else "INFO",
-        "pipecat": ("ERROR", "INFO", "DEBUG")[min(verbosity, 2)],
+        "": "INFO" if verbosity > 0 else "WARNING",
+        "voice_agent": ("WARNING", "INFO", "DEBUG")[min(max(verbosity, -1), 1) + 1],
+        "pipecat": ("ERROR", "INFO", "DEBUG")[min(max(verbosity, 0), 2)],
     }
     logger.remove()
     logger.add(
@@ -29,6 +29,7 @@ def configure(verbosity: int = 0) -> None:
         backtrace=False,
         diagnose=False,  # diagnosing prints the values of variables: people's words among them
     )
+    logging.captureWarnings(True)  # Pipecat shows its deprecations even where Python would not
     logging.basicConfig(
         level=logging.INFO if verbosity > 1 else logging.ERROR,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",

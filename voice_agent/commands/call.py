@@ -62,7 +62,8 @@ def _own_server(arguments: argparse.Namespace) -> Iterator[str]:
     """Start ``voice-agent serve`` on a free port, yield its URL, and always end it."""
     command = [sys.executable, "-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline]
-    command += [f"--set={override}" for override in arguments.set] + ["-v"] * arguments.verbose
+    command += [f"--set={override}" for override in arguments.set]
+    command += ["-v"] * arguments.verbose or ["-q"]
     with sigterm_as_exit(), _ended(command) as server:
         assert server.stdout is not None
         for line in server.stdout:

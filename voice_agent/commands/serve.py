@@ -19,7 +19,7 @@ from voice_agent.process import new_event_loop, seconds_since_start
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal; 0 after a polite end, 2 when it cannot start."""
-    logs.configure(arguments.verbose)
+    logs.configure(-1 if arguments.quiet else arguments.verbose)
     overrides = list(arguments.set)
     if arguments.host is not None:
         overrides.append(f"server.host={arguments.host}")

@@ -18,7 +18,7 @@ from voice_agent.process import new_event_loop
 
 def run(arguments: argparse.Namespace) -> int:
     """Talk until Ctrl-C; 2 when this machine has no sound or the pipeline cannot be used."""
-    logs.configure(arguments.verbose)
+    logs.configure(arguments.verbose - 1)
     from voice_agent.transports.microphone import NoSound, load_sounddevice
 
     try:
