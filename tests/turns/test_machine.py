@@ -164,7 +164,7 @@ def test_a_voice_that_never_stops_is_answered_in_the_end() -> None:
 def test_an_answer_starts_before_the_voice_stops_when_the_words_are_stable_and_complete() -> None:
     """Speculation does not wait for silence."""
     talk = Talk().at(60, VoiceStarted(0)).at(700, Heard("what time do you open", False, 0.95))
-    talk.until(950)
+    talk.until(985)
     assert talk.actions(Speculate) == [Speculate(Tag(1, 1), "what time do you open")]
     talk.at(1064, VoiceStopped(1000)).at(1130, Heard("what time do you open?", True, 0.96))
     talk.until(3000)
@@ -174,7 +174,7 @@ def test_an_answer_starts_before_the_voice_stops_when_the_words_are_stable_and_c
 
 def test_new_words_drop_the_guess_and_another_is_started() -> None:
     """An answer to words that changed is forgotten, unheard."""
-    talk = Talk().at(60, VoiceStarted(0)).at(700, Heard("i want a table", False, 0.9)).until(950)
+    talk = Talk().at(60, VoiceStarted(0)).at(700, Heard("i want a table", False, 0.9)).until(985)
     talk.at(1000, Heard("i want a table for two", False, 0.95))
     assert talk.actions(Drop) == [Drop(Tag(1, 1))]
     talk.at(1264, VoiceStopped(1200)).at(1330, Heard("i want a table for two", True, 0.95))

@@ -67,9 +67,9 @@ class TurnSettings(BaseModel):
     speculate: bool = True
     speculate_silence_ms: Ms = 60
     """Silence at which an answer is started on what was heard so far."""
-    speculate_stable_ms: Ms = 180
+    speculate_stable_ms: Ms = 280
     """Words unchanged for this long, and looking complete, start an answer before any silence."""
-    speculate_min_p: Probability = 0.5
+    speculate_min_p: Probability = 0.6
     """How complete words must look for that."""
     speculations_max: Annotated[int, Field(ge=0)] = 6
     """Answers started per turn at most; the decision itself may always start one."""
@@ -80,7 +80,7 @@ class TurnSettings(BaseModel):
     barge_in: bool = True
     duck_db: Annotated[float, Field(le=0)] = -18.0
     """Level of the agent's voice while it is not yet known what the user wants."""
-    hush_voice_ms: Ms = 290
+    hush_voice_ms: Ms = 300
     """Voice over the agent's this long pauses it, unless its words are a backchannel; it goes on
     from the word it was at as soon as nothing was meant."""
     stop_voice_ms: Ms = 650
