@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
+from pipecat.frames.frames import (
+    Frame,
+    SystemFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.asr.hearing import BYTES_PER_MS, frames, silence, speech, transcripts
 from voice_agent.asr.pocketsphinx import (
@@ -98,6 +106,56 @@ async def test_a_request_in_the_middle_of_a_voice_splits_it(engine: PocketSphinx
         "what time do you open on sunday",
         "please cancel my reservation",
     ]
+
+
+@dataclass
+class Decide(SystemFrame):
+    """Where ``TurnMachine`` makes up its mind."""
+
+
+class TurnMachine(FrameProcessor):
+    """Asks the service as our turn-taking does: both frames, travelling upstream."""
+
+    def __init__(self, service: FrameProcessor) -> None:
+        super().__init__()
+        self._service = service
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, Decide):
+            for request in (FinalizeTranscriptFrame(), VADUserStoppedSpeakingFrame(stop_secs=0.0)):
+                await self._service.queue_frame(request, FrameDirection.UPSTREAM)
+        else:
+            await self.push_frame(frame, direction)
+
+
+async def test_a_sentence_cut_by_the_turn_machine_goes_on(engine: PocketSphinxEngine) -> None:
+    """A turn decided in mid-sentence is followed by the rest, and no new onset is needed.
+
+    A word that is cut is misheard, and may take the one beside it along; no other word is.
+    """
+    pcm = speech("a-table-for-four-people-tomorrow-at-seven")
+    words = "table for four people tomorrow at seven".split()
+    for cut_ms, misheard in ((1000, 1), (1300, 2), (1600, 2)):
+        at = cut_ms * BYTES_PER_MS
+        service = engine.service(SESSION)
+        sent = [STARTED, *frames(pcm[:at]), Decide(), *frames(pcm[at:]), VoicePausedFrame()]
+        _, final = await transcripts(Pipeline([TurnMachine(service), service]), [*sent, Decide()])
+        assert len(final) == 2
+        assert all(f.text for f in final)
+        heard = " ".join(f.text for f in final).split()
+        assert sum(word not in heard for word in words) <= misheard, heard
+
+
+async def test_the_voice_found_again_adds_no_audio_twice(engine: PocketSphinxEngine) -> None:
+    """Further onsets within an utterance neither repeat nor forget words."""
+    pcm = speech("please-cancel-my-reservation")
+    step = 400 * BYTES_PER_MS
+    sent: list[Frame] = []
+    for begin in range(0, len(pcm), step):
+        sent += [STARTED, *frames(pcm[begin : begin + step]), VoicePausedFrame()]
+    _, final = await transcripts(engine.service(SESSION), [*sent, FinalizeTranscriptFrame()])
+    assert [f.text for f in final] == ["please cancel my reservation"]
 
 
 async def test_a_pause_does_not_end_the_utterance(engine: PocketSphinxEngine) -> None:

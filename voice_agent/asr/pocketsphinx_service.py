@@ -70,6 +70,8 @@ class PocketSphinxSTTService(STTService):
         self._settled.set()
         self._answer_owed = False
         """Somebody waits for the next final, be it empty."""
+        self._stop_to_come = False
+        """Finalized by our turn machine, which says it again as Pipecat's VAD stop."""
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
         """Take a place in the pool.
@@ -115,14 +117,20 @@ class PocketSphinxSTTService(STTService):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Begin and end utterances; the rest is Pipecat's."""
         if isinstance(frame, FinalizeTranscriptFrame):
+            self._stop_to_come = True
             self._finalize(answer=True)
             return
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._stop_to_come = False
             self._feed(self._gate.voice_started())
         elif isinstance(frame, VoicePausedFrame):
             self._gate.voice_stopped()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            if self._stop_to_come and direction is FrameDirection.UPSTREAM:
+                # It repeats the request. Of the voice it says nothing: that may go on.
+                self._stop_to_come = False
+                return
             self._gate.voice_stopped()
             self._finalize(answer=False)
 
