@@ -97,12 +97,11 @@ class Conversations:
             BadOffer: The offer cannot be used.
         """
         known = self._calls.get(request.get("pc_id") or "")
-        if known is not None:
-            restart = bool(request.get("restart_pc"))
-            return await known.transport.renegotiate(request["sdp"], restart=restart)
-        asked = (request.get("request_data") or request.get("requestData") or {}).get(
-            "conversation"
-        )
+        if known is not None and not request.get("restart_pc"):
+            return await known.transport.renegotiate(request["sdp"])
+        data = request.get("request_data") or request.get("requestData") or {}
+        # A stock client that has lost its connection names that, ours names the conversation.
+        asked = known.conversation.id if known is not None else data.get("conversation")
         conversation_id = asked if isinstance(asked, str) and 0 < len(asked) <= 64 else ""
         await self._end_earlier(conversation_id)
         if self._stopping or self.active >= self.max:

@@ -71,16 +71,17 @@ class WebRtcTransport:
             raise BadOffer("the offer could not be answered")
         return transport, answer
 
-    async def renegotiate(self, sdp: str, *, restart: bool) -> dict[str, str]:
-        """Answer a later offer of the same client.
+    async def renegotiate(self, sdp: str) -> dict[str, str]:
+        """Answer a later offer of the same client on the same connection.
 
         Raises:
             BadOffer: The SDP cannot be used.
         """
         try:
-            await self._connection.renegotiate(sdp=sdp, type="offer", restart_pc=restart)
+            await self._connection.renegotiate(sdp=sdp, type="offer")
         except Exception as error:
             raise BadOffer(f"the offer cannot be used: {_short(error)}") from error
+        self._listen_to_the_voice_alone()
         if self._voice is not None:
             self._connection.replace_audio_track(self._voice)
         answer: dict[str, str] | None = self._connection.get_answer()
@@ -103,6 +104,10 @@ class WebRtcTransport:
             await self.close()
             raise BadOffer("the offer has no audio in it")
         self._install_jitter_buffer()
+        # Made now, because Pipecat's wrapper switches its receiver off when it is made, which would
+        # be when the browser first says whether it is muted.
+        self._connection.audio_input_track()
+        self._listen_to_the_voice_alone()
 
     # ----- audio in -----
 
@@ -137,6 +142,12 @@ class WebRtcTransport:
         return next(
             each.receiver for each in self._connection.pc.getTransceivers() if each.kind == "audio"
         )
+
+    def _listen_to_the_voice_alone(self) -> None:
+        """Receive audio; what else a client sends (video) would be decoded and kept for nobody."""
+        voice = self._receiver()
+        for receiver in self._connection.pc.getReceivers():
+            receiver._enabled = receiver is voice
 
     def _install_jitter_buffer(self) -> None:
         receiver = self._receiver()
