@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import tomllib
 from collections.abc import AsyncIterator
@@ -73,6 +74,14 @@ async def test_a_question_is_answered_and_a_booking_is_made(server: Server, call
     assert server.bookings() == [*before, (4, tomorrow, "19:00")]
     for turn in (question, booking):
         assert turn.v2v_ms is not None, "the agent waits for the caller's end"
+
+
+async def test_a_browser_that_says_it_is_not_muted_is_heard(caller: Caller) -> None:
+    """SmallWebRTC clients tell the state of their microphone; that changes nothing by itself."""
+    status = {"type": "trackStatus", "receiver_index": 0, "enabled": True}
+    caller.send(json.dumps({"type": "signalling", "message": status}))
+    question = await caller.say(spoken("what-time-do-you-open-on-sunday"))
+    assert question.user == "what time do you open on sunday"
 
 
 async def test_an_interrupted_agent_stops_and_remembers_only_what_was_heard(

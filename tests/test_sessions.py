@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 from aiortc import RTCPeerConnection
 from onnxruntime import InferenceSession
@@ -105,6 +106,13 @@ async def ask(caller: Caller, text: str) -> str:
     answer = caller.log.first("agent-turn", since_s=asked_s)
     assert answer is not None
     return str(answer.data["text"])
+
+
+async def offer(connection: RTCPeerConnection) -> dict[str, Any]:
+    connection.addTransceiver("audio")
+    connection.createDataChannel("rtvi-ai")
+    await connection.setLocalDescription(await connection.createOffer())
+    return {"sdp": connection.localDescription.sdp, "type": "offer"}
 
 
 async def conversation_of(caller: Caller) -> str:
@@ -230,6 +238,23 @@ async def test_a_conversation_moves_to_its_callers_new_connection(fast: Path) ->
         async with Caller(server.url, request_data={"conversation": name}) as again:
             assert await ask(again, "Could you repeat that?") == ADDRESS
             assert server.conversations.active == 1
+
+
+async def test_a_stock_client_restarts_its_connection(fast: Path) -> None:
+    """Pipecat's own client names the connection it lost: the conversation gets a new one."""
+    async with (
+        serving(fast, "sessions.max=1") as server,
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
+        first, second = RTCPeerConnection(), RTCPeerConnection()
+        answer = (await client.post("/api/offer", json=await offer(first))).json()
+        lost = {"pc_id": answer["pc_id"], "restart_pc": True}
+        again = await client.post("/api/offer", json=await offer(second) | lost)
+        assert again.status_code == 200
+        assert again.json()["pc_id"] != answer["pc_id"]
+        assert server.conversations.active == 1
+        await first.close()
+        await second.close()
 
 
 @pytest.mark.parametrize("override", ["sessions.resume_s=0", "greeting=false"])
