@@ -63,6 +63,7 @@ class Resources:
         Raises:
             EngineError: With what is missing and what to do.
         """
+        stoppable: list[Engine[EngineSettings] | AgentTools]
         stoppable = [self._asr, self._llm, self._tts, self.tools]
         starts: list[Awaitable[Any]] = [part.start() for part in stoppable]
         starts += [self.vad.start(), asyncio.to_thread(self._load_words)]

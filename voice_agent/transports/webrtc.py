@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
-from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 from loguru import logger
@@ -41,7 +40,7 @@ class WebRtcTransport:
     audio_out_hz = OUT_HZ
 
     def __init__(self, connection: SmallWebRTCConnection) -> None:
-        self._connection = connection
+        self._connection: Any = connection  # Pipecat's class is not typed throughout
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MESSAGES_MAX)
         self._gone = asyncio.Event()
         self._jitter = VoiceJitterBuffer()
@@ -64,8 +63,8 @@ class WebRtcTransport:
         connection = SmallWebRTCConnection(ice_servers=ice_servers or [])
         transport = cls(connection)
         await transport._negotiate(sdp)
-        await connection.connect()
-        answer = connection.get_answer()
+        await transport._connection.connect()
+        answer: dict[str, str] | None = transport._connection.get_answer()
         if answer is None:
             await transport.close()
             raise BadOffer("the offer could not be answered")
@@ -138,7 +137,8 @@ class WebRtcTransport:
         # A client may take its microphone away and stay: to listen, or to type.
         await self._gone.wait()
 
-    def _receiver(self) -> RTCRtpReceiver:
+    def _receiver(self) -> Any:
+        # aiortc's RTCRtpReceiver; what is set on it are private parts, for want of others.
         return next(
             each.receiver for each in self._connection.pc.getTransceivers() if each.kind == "audio"
         )
