@@ -26,9 +26,9 @@ from voice_agent.engines import (
     Stage,
     engine_class,
 )
-from voice_agent.turns.sound import SoundModel
+from voice_agent.turns.sound import SoundModel, SoundModelError
 from voice_agent.turns.vad import Vad
-from voice_agent.turns.words import WordModel
+from voice_agent.turns.words import TurnWordsError, WordModel
 
 
 class Resources:
@@ -77,7 +77,10 @@ class Resources:
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             await self.stop()
-            raise errors[0]
+            first = errors[0]
+            if isinstance(first, AgentError | SoundModelError | TurnWordsError):
+                raise EngineError(str(first)) from first
+            raise first
 
     async def stop(self) -> None:
         """Release everything; no conversation uses it any more."""

@@ -17,7 +17,7 @@ from voice_agent.frames import (
 
 STARTED = VADUserStartedSpeakingFrame(start_secs=0.2)
 STOPPED = VADUserStoppedSpeakingFrame(stop_secs=0.2)
-WAIT = SleepFrame(0.1)  # the instrument's own latency has to pass
+WAIT = SleepFrame(0.5)  # the instrument's own latency has to pass, on a busy machine too
 
 
 def service(**settings: object) -> ScriptedSTTService:
