@@ -55,7 +55,7 @@ class TurnSettings(BaseModel):
     """Ask Smart Turn. It was trained on people; synthetic voices are noise to it."""
     sound_asks_ms: tuple[float, ...] = (32, 250, 500, 800)
     """Silences at which the sound is asked, again as silence grows."""
-    finalize_ms: Ms = 60
+    finalize_ms: Ms = 50
     """Silence after which the final transcript is asked for when the words look complete;
     otherwise when the turn is decided."""
     final_wait_ms: Ms = 250
@@ -65,7 +65,7 @@ class TurnSettings(BaseModel):
 
     # Starting the answer on a guess.
     speculate: bool = True
-    speculate_silence_ms: Ms = 60
+    speculate_silence_ms: Ms = 50
     """Silence at which an answer is started on what was heard so far."""
     speculate_stable_ms: Ms = 280
     """Words unchanged for this long, and looking complete, start an answer before any silence."""
