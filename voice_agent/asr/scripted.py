@@ -83,9 +83,10 @@ class ScriptedSTTService(STTService):
         await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def stop(self, frame: EndFrame) -> None:
-        """Drop a final transcript that is under way."""
+        """Let a final transcript that is under way out first."""
+        if self._final is not None:
+            await self._final
         await super().stop(frame)
-        await self._cancel_final()
 
     async def cancel(self, frame: CancelFrame) -> None:
         """Drop a final transcript that is under way."""
