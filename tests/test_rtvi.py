@@ -6,13 +6,11 @@ from typing import Any
 
 from voice_agent.rtvi import RtviClient
 from voice_agent.turns.events import (
-    Event,
     Heard,
     Release,
     Stop,
     Tag,
     Tick,
-    Typed,
     Unduck,
     VoiceStarted,
 )
@@ -119,9 +117,6 @@ def test_typed_text_and_keys_are_turns() -> None:
     browser.say("dtmf", {"buttons": ["1", "#"]})
     browser.say("send-text", {"content": "   "})
     assert browser.did == ["hello", "1#"]
-    event: Event = Typed("hello")
-    browser.see(event, state=state(agent=Agent.OWING))
-    assert browser.kinds[0] == "user-transcription"
 
 
 def test_what_cannot_be_understood_is_answered_and_ends_nothing() -> None:

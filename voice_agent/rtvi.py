@@ -25,7 +25,6 @@ from voice_agent.turns.events import (
     Resume,
     Retract,
     Stop,
-    Typed,
     Unduck,
     VoiceStarted,
 )
@@ -101,8 +100,6 @@ class RtviClient:
                 self.tell(rtvi.UserStartedSpeakingMessage())
             case Heard():
                 self._tell_transcript(state.text, final=False)
-            case Typed(text):
-                self._tell_transcript(text, final=True)
             case FirstSound():
                 self._answer.clear()
                 self.tell(rtvi.BotStartedSpeakingMessage())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import os
 import socket
 import sys
@@ -46,7 +47,7 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
             Conversations(pipeline),
             sock,
             tls=_certificate(host) if tls else None,
-            on_ready=lambda: _say_ready(pipeline, host, port, tls),
+            on_ready=lambda: _ready(pipeline, host, port, tls),
         )
     except EngineError as error:
         return fail(error)
@@ -62,6 +63,14 @@ def _certificate(host: str) -> tuple[str, str]:
 
     names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), host, lan_address() or ""}
     return self_signed(certificate_dir(), sorted(names - {"0.0.0.0", "::", ""}))
+
+
+def _ready(pipeline: Pipeline, host: str, port: int, tls: bool) -> None:
+    # What is loaded now stays: walking through it again and again would stop every call for
+    # 100 ms and more.
+    gc.collect()
+    gc.freeze()
+    _say_ready(pipeline, host, port, tls)
 
 
 def _say_ready(pipeline: Pipeline, host: str, port: int, tls: bool) -> None:
