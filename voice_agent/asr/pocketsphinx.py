@@ -34,7 +34,7 @@ class PocketSphinxSettings(EngineSettings):
     model: str = DEFAULT_MODEL
     """A folder with a ``decoder.json``, among the shipped models or a path of one's own."""
     workers: int = Field(2, ge=1, le=64)
-    """Recognition processes; a core each is enough for about ten callers who speak at once."""
+    """Recognition processes; a core is enough for eight callers who speak at once."""
     streams_per_worker: int = Field(4, ge=1, le=32)
     """Conversations a process carries; each costs 12 MB, loaded at the start."""
     gate: Literal["vad", "energy"] = "vad"
