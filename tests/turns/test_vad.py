@@ -49,7 +49,7 @@ def test_the_end_of_voice_is_where_the_sound_ends_and_not_where_the_model_notice
     """On a quiet line the level tells to 10 ms, without waiting for the model."""
     start, stop = follow(line(2, [(0.5, 1.2)]), lagging((0.5, 1.2)))
     assert (start.on, stop.on) == (True, False)
-    assert start.at_ms == pytest.approx(500, abs=35)
+    assert start.at_ms == pytest.approx(500, abs=11)
     assert stop.at_ms == pytest.approx(1200, abs=11)
 
 

@@ -128,7 +128,9 @@ def _finalize_at(s: State) -> float | None:
     if s.user is not User.PAUSING or s.final_asked:
         return None
     needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
-    complete = s.words_p is None or s.words_p >= s.settings.end_midpoint
+    complete = (
+        s.settings.finalize_eagerly or s.words_p is None or s.words_p >= s.settings.end_midpoint
+    )
     early = s.settings.finalize_ms
     if complete:
         return s.quiet_at + min(early, needed)

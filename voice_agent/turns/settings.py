@@ -53,11 +53,14 @@ class TurnSettings(BaseModel):
     """Weight of the words against the sound, in log-odds."""
     sound_model: bool = True
     """Ask Smart Turn. It was trained on people; synthetic voices are noise to it."""
-    sound_asks_ms: tuple[float, ...] = (32, 250, 500, 800)
+    sound_asks_ms: tuple[float, ...] = (50, 250, 500, 800)
     """Silences at which the sound is asked, again as silence grows."""
     finalize_ms: Ms = 50
     """Silence after which the final transcript is asked for when the words look complete;
     otherwise when the turn is decided."""
+    finalize_eagerly: bool = False
+    """Ask for it at ``finalize_ms`` even when the words look incomplete: the last word may be what
+    is missing. For recognisers that lag behind and lose nothing by a final."""
     final_wait_ms: Ms = 250
     """How long a decided turn waits for that final transcript before it takes the partial."""
     max_turn_ms: Ms = 60_000

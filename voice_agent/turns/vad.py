@@ -32,6 +32,8 @@ headless caller uses for the same sound, so both mean the same moment."""
 _ABOVE_NOISE_DB = 8.0
 """On a noisy line a voice is at least so much above the noise."""
 _DISPUTED_MS = 160.0
+_ONSET_LAG_MS = 120.0
+"""The model may notice a soft onset so much later than the level does."""
 _RECENT_MS = 1500.0
 """A voice that comes back within this is the same voice, as loud as before."""
 _LEVELS = 100
@@ -188,7 +190,19 @@ class VoiceTracker:
         self.on, self._soft, self._run_ms = True, silent, 0.0
         self._last_voice_ms = ended_ms
         self._loudest = max(self._loudest, loudest)
+        self._onset_ms = self._first_sound_ms()
         return Voice(True, self._onset_ms)
+
+    def _first_sound_ms(self) -> float:
+        """Return where the sound that the model has just called voice began: it takes a while."""
+        began_ms = self._onset_ms
+        for ended_ms, level in reversed(self._levels):
+            if ended_ms > self._onset_ms:
+                continue
+            if level <= self._threshold() or self._onset_ms - ended_ms > _ONSET_LAG_MS:
+                break
+            began_ms = ended_ms - 10.0
+        return began_ms
 
     def _loudest_since(self, ms: float) -> float:
         return max((level for at, level in self._levels if at > ms), default=-120.0)
