@@ -17,6 +17,7 @@ import soundfile
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.running import FIXTURES, Server
+from tests.web.conftest import FLAGS
 from voice_agent.asr.pocketsphinx import transcribe
 from voice_agent.load.wav import HZ, read_wav
 
@@ -24,16 +25,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-]
 QUESTION = "what-time-do-you-open-on-sunday"
 BOOKING = "a-table-for-four-tomorrow-at-seven"
 BEFORE_S, BETWEEN_S = 6.0, 8.0

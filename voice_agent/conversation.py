@@ -180,11 +180,6 @@ class Conversation:
             logger.warning("an answer was cut off: it outlasted the time to finish")
         self.hang_up(reason)
 
-    @property
-    def clock(self) -> TurnClock:
-        """The conversation's latencies and counts."""
-        return self._clock
-
     # ----- what happens meanwhile -----
 
     async def _take_messages(self) -> None:

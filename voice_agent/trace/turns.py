@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from voice_agent.turns.events import Action, Drop, Event, Finalize, Release, Retract, Speculate, Tag
+from voice_agent.turns.events import Action, Drop, Event, Release, Retract, Speculate, Tag
 from voice_agent.turns.playout import FirstSound, PlayoutEvent
 from voice_agent.turns.state import State, User
 
@@ -84,8 +84,6 @@ class TurnClock:
     """
 
     audio_ms: Callable[[Tag], float]
-    total: Guesses = field(default_factory=Guesses)
-    """Since the conversation began."""
     _recent: Guesses = field(default_factory=Guesses)
     _marks: dict[Tag, _Marks] = field(default_factory=dict)
     _closing_at: float | None = None
@@ -113,7 +111,7 @@ class TurnClock:
                     marks = self._marks.setdefault(tag, _Marks(asked=now))
                     marks.released, marks.user_stopped = now, user_stopped
                     marks.silence_enough = self._closing_at
-                case Finalize() | _:
+                case _:
                     pass
         if isinstance(event, FirstSound):
             return self._add_up(event.tag, now)
@@ -158,6 +156,5 @@ class TurnClock:
         guessed = marks.asked < marks.released
         self._recent.hits += guessed
         guesses, self._recent = self._recent, Guesses()
-        self.total.add(guesses)
         v2v_ms = now - marks.user_stopped
         return TurnLatency(tag.turn, v2v_ms, tuple(segments), guessed, guesses)

@@ -64,8 +64,6 @@ class Ears(FrameProcessor):
         self._starved: asyncio.TimerHandle | None = None
         self._unscored = np.empty(0, dtype=np.int16)
         self._remembered: deque[tuple[float, Pcm]] = deque()
-        self.last_packet_ms = 0.0
-        """When the last packet came, monotonic ms."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything on; the audio comes from the transport."""
@@ -90,7 +88,6 @@ class Ears(FrameProcessor):
 
     async def _listen(self) -> None:
         async for heard in self._transport.heard():
-            self.last_packet_ms = heard.arrived_ms
             if self._starved is not None:
                 self._starved.cancel()
             await self.push_frame(

@@ -120,25 +120,25 @@ def _voice_started(s: State, at: float, now: float) -> Step:
     if s.agent is Agent.OWING and s.answer is not None and not s.answer_bound:
         # Nothing was heard of the answer: the turn goes on. A cough must not cost the answer, so
         # it is kept as a guess and released again if the words stay what they were.
-        return replace(
-            s,
-            user=User.SPEAKING,
-            agent=Agent.IDLE,
-            turn=s.turn - 1,
-            voice_at=at,
-            segments=(s.answer_text,),
-            partial="",
-            sound_p=None,
-            sounds_asked=0,
-            guess=s.answer,
-            guess_text=s.answer_text,
-            answer=None,
-            finals_owed=s.finals_owed,
-        ), (Retract(s.answer),)
+        back = replace(_taken_back(s), user=User.SPEAKING, voice_at=at)
+        return replace(back, partial="", sound_p=None, sounds_asked=0), (Retract(s.answer),)
     opened = open_turn(s, User.SPEAKING, at, now)
     if s.agent is Agent.SPEAKING:
         return replace(opened, agent=Agent.DUCKED), (Duck(),)
     return opened, ()
+
+
+def _taken_back(s: State) -> State:
+    """Return to the turn that was decided last; the answer to it becomes a guess again."""
+    return replace(
+        s,
+        agent=Agent.IDLE,
+        turn=s.turn - 1,
+        segments=(s.answer_text,),
+        guess=s.answer,
+        guess_text=s.answer_text,
+        answer=None,
+    )
 
 
 def _heard(s: State, event: Heard, now: float) -> Step:
@@ -161,11 +161,8 @@ def _heard(s: State, event: Heard, now: float) -> Step:
             opened, actions = _heard(replace(s, agent=Agent.DUCKED), event, now)
             return opened, (Duck(), *actions)
         if s.agent is Agent.OWING and s.answer is not None and not s.answer_bound:
-            answered = s.answer
-            s = replace(s, agent=Agent.IDLE, turn=s.turn - 1, answer=None, guess=answered)
-            s = replace(s, guess_text=s.answer_text, segments=(s.answer_text,))
-            reopened, actions = _heard(s, event, now)
-            return reopened, (Retract(answered), *actions)
+            reopened, actions = _heard(_taken_back(s), event, now)
+            return reopened, (Retract(s.answer), *actions)
     before = s.text
     if event.final:
         # It came in this silence, asked for or not: there is nothing more to ask for.

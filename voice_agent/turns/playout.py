@@ -73,7 +73,6 @@ class _Reply:
     position: int = 0
     complete: bool = False
     audible: bool = False
-    gaps: int = 0
 
     def write(self, pcm: Pcm) -> None:
         if pcm.size:
@@ -259,7 +258,6 @@ class Playout:
             elif self._playing is reply:
                 self._audible.clear()
                 if reply.audible:
-                    reply.gaps += 1
                     self._notify(Underrun(reply.tag, samples - taken))
         return block
 
