@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from voice_agent.config import EngineChoice, Pipeline, ServerSettings, SessionSettings
 from voice_agent.engines import EngineError, EngineSettings
@@ -46,7 +48,7 @@ class StandIn:
         self.stops.append(grace_s)
         await self.stop_may_end.wait()
 
-    async def offer(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def offer(self, request: dict[str, Any], address: str = "") -> dict[str, Any]:
         if self.refusal:
             raise self.refusal
         self.offers.append(request)
@@ -258,6 +260,16 @@ async def test_behind_a_proxy_the_pages_address_is_named(conversations):
         headers = {"Host": "agent.example", "Origin": origin}
         answer = await client.post("/api/offer", json=OFFER, headers=headers)
     assert answer.status_code == 200
+
+
+async def test_a_page_of_another_origin_cannot_open_a_websocket(client):
+    """A browser asks no server before it opens one; ours says no before it is open."""
+    url = str(client.base_url).replace("http", "ws") + "/anything"
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url, origin="https://evil.example"):
+            pass
+    assert refused.value.response.status_code == 403
+    assert b"evil.example" in refused.value.response.body
 
 
 # The page and health

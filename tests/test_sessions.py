@@ -20,6 +20,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from tests.running import FIXTURES, Server
 from voice_agent.config import Pipeline, load_pipeline
 from voice_agent.conversation import Conversation
+from voice_agent.errors import Busy
 from voice_agent.load import wire
 from voice_agent.load.caller import Caller
 from voice_agent.load.wav import read_wav
@@ -281,6 +282,22 @@ async def test_silence_ends_a_call(fast: Path) -> None:
             assert goodbye.data["reason"] == "idle"
         await server.ended()
         assert server.conversations.active == 0
+
+
+def test_one_address_may_not_take_all_lines(fast: Path) -> None:
+    """Beyond its share it is told that all lines are busy; others, and this machine, are not."""
+    overrides = ["sessions.max=6", "sessions.max_per_address=2"]
+    conversations = Conversations(load_pipeline(str(fast), overrides))
+    with conversations.line("192.0.2.1"), conversations.line("192.0.2.1"):
+        with pytest.raises(Busy), conversations.line("192.0.2.1"):
+            pass
+        local = conversations.line("127.0.0.1")
+        with conversations.line("192.0.2.2"), conversations.line(), local, conversations.line():
+            with pytest.raises(Busy), conversations.line("192.0.2.3"):
+                pass
+            assert conversations.active == 6
+    with conversations.line("192.0.2.1"):
+        assert conversations.active == 1
 
 
 def threads_of(pid: int) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_agent.ports import is_loopback
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -72,20 +73,23 @@ def _cache_control(path: str, status: int) -> str:
 class SameOrigin:
     """Refuses calls that a page of somebody else's started in a visitor's browser.
 
-    A browser names the page's origin on every POST and PATCH; programs that are not browsers send
-    none and pass. On a loopback address the server also insists on being called by a loopback
-    name, because a page can make its own name point at 127.0.0.1 (DNS rebinding).
+    A browser names the page's origin on every POST, PATCH and WebSocket; programs that are not
+    browsers send none and pass. On a loopback address the server also insists on being called by
+    a loopback name, because a page can make its own name point at 127.0.0.1 (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Sequence[str], host: str) -> None:
         self._app = app
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
         self._allowed_hosts = frozenset(urlsplit(origin).netloc for origin in self._allowed)
-        self._loopback = _is_loopback(host)
+        self._loopback = is_loopback(host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] == "http" and scope["method"] in ("POST", "PATCH", "PUT", "DELETE"):
+        changing = scope["type"] == "websocket" or (
+            scope["type"] == "http" and scope["method"] in ("POST", "PATCH", "PUT", "DELETE")
+        )
+        if changing:
             why_not = self._why_not(Headers(scope=scope))
             if why_not is not None:
                 await JSONResponse({"error": why_not}, 403)(scope, receive, send)
@@ -95,7 +99,7 @@ class SameOrigin:
     def _why_not(self, headers: Headers) -> str | None:
         host = headers.get("host", "").lower()
         name = urlsplit(f"//{host}").hostname or ""
-        if self._loopback and not _is_loopback(name) and host not in self._allowed_hosts:
+        if self._loopback and not is_loopback(name) and host not in self._allowed_hosts:
             return (
                 f"this server only answers to localhost, not to {name!r}; behind a proxy, add "
                 "the page's origin to server.allowed_origins"
@@ -104,12 +108,3 @@ class SameOrigin:
         if origin and origin not in self._allowed and urlsplit(origin).netloc != host:
             return f"calls from {origin} are not allowed; see server.allowed_origins"
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -37,6 +37,9 @@ class SessionSettings(_Section):
 
     max: int = Field(default=8, ge=1)
     """Conversations at once; further callers are told that all lines are busy."""
+    max_per_address: int = Field(default=4, ge=1)
+    """Conversations at once from one network address, or one telephone number; callers on this
+    machine are not counted."""
     idle_timeout_s: float = Field(default=300.0, gt=0)
     """A conversation ends after this much silence of both sides, seconds."""
     resume_s: float = Field(default=120.0, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class Busy(Exception):
-    """All lines are taken."""
+    """All lines are taken, or all that one address may hold."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"all lines are busy; try again in {retry_after_s:.0f} s")

@@ -8,7 +8,7 @@ so that nothing the agent says is ever more than one packet beyond recall.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -64,6 +64,11 @@ class AudioSource(Protocol):
 class Transport(Protocol):
     """One client's connection, as a conversation sees it."""
 
+    name: str
+    """What kind of line it is, as traces name it: "webrtc", "microphone", "twilio", ..."""
+    ids: Mapping[str, str]
+    """What others call this call, for finding it in their logs (a carrier's call and stream ids);
+    no telephone numbers, no names."""
     audio_out_hz: int
     """Sample rate the transport pulls at, Hz."""
 

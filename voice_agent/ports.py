@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from ipaddress import ip_address
 
 
 class PortError(OSError):
@@ -56,3 +57,13 @@ def _why(error: OSError, host: str, port: int) -> str:
             return f"{host} is not an address of this machine; choose another --host"
         case _:
             return f"cannot listen on {host} port {port}: {error.strerror}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address, can only be this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -27,12 +27,16 @@ from starlette.staticfiles import StaticFiles
 from voice_agent.browser_safety import PageHeaders, SameOrigin
 from voice_agent.config import Pipeline
 from voice_agent.errors import BadOffer, Busy
+from voice_agent.media import Transport
 from voice_agent.paths import web_dir
 from voice_agent.process import rss_mb
 from voice_agent.trace.loop_lag import LoopLag
 
 MAX_BODY_BYTES = 64 * 1024
 """An SDP offer is 2 to 6 kB."""
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""One WebSocket message; what is longer ends the connection with code 1009. Each room allows less
+where its protocol needs less."""
 
 
 class Conversations(Protocol):
@@ -56,8 +60,23 @@ class Conversations(Protocol):
         """Let every current answer finish, within ``grace_s``, then end everything; idempotent."""
         ...
 
-    async def offer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer an offer; raises Busy or BadOffer."""
+    def line(self, address: str = "") -> contextlib.AbstractContextManager[None]:
+        """Hold a line for a call that is being answered; raises Busy."""
+        ...
+
+    def begin(
+        self,
+        transport: Transport,
+        *,
+        address: str = "",
+        key: str = "",
+        conversation_id: str = "",
+    ) -> asyncio.Task[None]:
+        """Converse over a connected client's transport; return the call, which never raises."""
+        ...
+
+    async def offer(self, request: dict[str, Any], address: str = "") -> dict[str, Any]:
+        """Answer an offer from a network address; raises Busy or BadOffer."""
         ...
 
     async def candidates(self, request: dict[str, Any]) -> None:
@@ -120,7 +139,9 @@ class CallsApi:
         offer = Offer.model_validate_json(await _body(request))
         if self._draining:
             raise Busy(retry_after_s=10)
-        return JSONResponse(await self._conversations.offer(offer.model_dump(exclude_none=True)))
+        address = request.client.host if request.client else ""
+        asked = offer.model_dump(exclude_none=True)
+        return JSONResponse(await self._conversations.offer(asked, address))
 
     async def candidates(self, request: Request) -> Response:
         """``PATCH``: trickle ICE."""
@@ -229,7 +250,9 @@ async def _serve_until(
     app = create_app(pipeline, conversations)
     config = uvicorn.Config(
         app,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # audio does not shrink, and deflating it takes time
         log_config=None,
         access_log=False,
         server_header=False,

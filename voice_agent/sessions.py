@@ -6,6 +6,8 @@ import asyncio
 import time
 import uuid
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from loguru import logger
 from voice_agent.config import Pipeline
 from voice_agent.conversation import Conversation
 from voice_agent.errors import BadOffer, Busy
+from voice_agent.media import Transport
+from voice_agent.ports import is_loopback
 from voice_agent.resources import Resources
 from voice_agent.trace.turns import Guesses, TurnLatency
 from voice_agent.transports.rehearsal import Rehearsal
@@ -30,7 +34,8 @@ REMEMBERED_TURNS = 1000
 @dataclass(slots=True)
 class _Call:
     conversation: Conversation
-    transport: WebRtcTransport
+    transport: Transport
+    address: str
     task: asyncio.Task[None] | None = None
 
 
@@ -54,7 +59,7 @@ class Conversations:
         self._pipeline = pipeline
         self._resources = Resources(pipeline)
         self._calls: dict[str, _Call] = {}
-        self._answering = 0
+        self._answering: list[str] = []
         self._kept: dict[str, _Kept] = {}
         self._stopping = False
         self._guesses = Guesses()
@@ -63,7 +68,7 @@ class Conversations:
     @property
     def active(self) -> int:
         """Calls now, those being answered included."""
-        return len(self._calls) + self._answering
+        return len(self._calls) + len(self._answering)
 
     @property
     def max(self) -> int:
@@ -89,31 +94,84 @@ class Conversations:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._resources.stop()
 
-    async def offer(self, request: dict[str, Any]) -> dict[str, Any]:
+    @contextmanager
+    def line(self, address: str = "") -> Iterator[None]:
+        """Hold a line for a call that is being answered; ``begin`` it inside.
+
+        Args:
+            address: Who calls, as the cap per address counts: a network address, or whatever
+                tells callers apart who share one. Empty or loopback: not counted.
+
+        Raises:
+            Busy: All lines, or all that this address may hold, are taken; or the server is
+                stopping.
+        """
+        if self._stopping or self.active >= self.max or self._crowded(address):
+            raise Busy(RETRY_AFTER_S)
+        self._answering.append(address)
+        try:
+            yield
+        finally:
+            self._answering.remove(address)
+
+    def begin(
+        self,
+        transport: Transport,
+        *,
+        address: str = "",
+        key: str = "",
+        conversation_id: str = "",
+    ) -> asyncio.Task[None]:
+        """Converse over ``transport`` until somebody hangs up; closes it in the end.
+
+        Args:
+            transport: A connected client.
+            address: As for ``line``.
+            key: What the call is found by again, if it is; must be new.
+            conversation_id: A conversation that was lost and is to be taken up again.
+
+        Returns:
+            The call, for those who want to wait for its end. It never raises, and must not be
+            cancelled: close the transport to end it.
+        """
+        key = key or uuid.uuid4().hex
+        kept = self._take_kept(conversation_id)
+        conversation = Conversation(
+            self._resources,
+            transport,
+            conversation_id=conversation_id if kept else uuid.uuid4().hex,
+            ledger=kept,
+            on_latency=self._note,
+        )
+        call = self._calls[key] = _Call(conversation, transport, address)
+        call.task = asyncio.create_task(self._converse(key, call), name=f"call {key}")
+        return call.task
+
+    async def offer(self, request: dict[str, Any], address: str = "") -> dict[str, Any]:
         """Answer a SmallWebRTC client's offer: {sdp, type, pc_id?, restart_pc?, request_data?}.
 
         Raises:
-            Busy: All lines are taken, or the server is stopping.
+            Busy: As for ``line``, with the same ``address``.
             BadOffer: The offer cannot be used.
         """
         known = self._calls.get(request.get("pc_id") or "")
         if known is not None and not request.get("restart_pc"):
-            return await known.transport.renegotiate(request["sdp"])
+            return await self._webrtc(known).renegotiate(request["sdp"])
         data = request.get("request_data") or request.get("requestData") or {}
         # A stock client that has lost its connection names that, ours names the conversation.
         asked = known.conversation.id if known is not None else data.get("conversation")
         conversation_id = asked if isinstance(asked, str) and 0 < len(asked) <= 64 else ""
         await self._end_earlier(conversation_id)
-        if self._stopping or self.active >= self.max:
-            raise Busy(RETRY_AFTER_S)
-        self._answering += 1
-        try:
+        with self.line(address):
             transport, answer = await WebRtcTransport.answer(
                 request["sdp"], ice_servers=list(self._pipeline.server.ice_servers)
             )
-            self._begin(answer["pc_id"], transport, conversation_id)
-        finally:
-            self._answering -= 1
+            self.begin(
+                transport,
+                address=address,
+                key=answer["pc_id"],
+                conversation_id=conversation_id,
+            )
         return dict(answer)
 
     async def candidates(self, request: dict[str, Any]) -> None:
@@ -132,7 +190,7 @@ class Conversations:
                 if candidate is not None:
                     candidate.sdpMid = each["sdp_mid"]
                     candidate.sdpMLineIndex = each["sdp_mline_index"]
-                await call.transport.add_candidate(candidate)
+                await self._webrtc(call).add_candidate(candidate)
             except (AssertionError, IndexError, KeyError, ValueError) as error:
                 raise BadOffer("a candidate cannot be read") from error
 
@@ -150,23 +208,23 @@ class Conversations:
 
     # ----- one call -----
 
-    def _begin(self, pc_id: str, transport: WebRtcTransport, conversation_id: str) -> None:
-        kept = self._take_kept(conversation_id)
-        conversation = Conversation(
-            self._resources,
-            transport,
-            conversation_id=conversation_id if kept else uuid.uuid4().hex,
-            ledger=kept,
-            on_latency=self._note,
-        )
-        call = self._calls[pc_id] = _Call(conversation, transport)
-        call.task = asyncio.create_task(self._converse(pc_id, call), name=f"call {pc_id}")
+    def _crowded(self, address: str) -> bool:
+        if not address or is_loopback(address):
+            return False
+        held = [*self._answering, *(call.address for call in self._calls.values())]
+        return held.count(address) >= self._pipeline.sessions.max_per_address
+
+    @staticmethod
+    def _webrtc(call: _Call) -> WebRtcTransport:
+        if not isinstance(call.transport, WebRtcTransport):
+            raise BadOffer("no such call")
+        return call.transport
 
     def _note(self, latency: TurnLatency) -> None:
         self._latencies.append(latency)
         self._guesses.add(latency.guesses)
 
-    async def _converse(self, pc_id: str, call: _Call) -> None:
+    async def _converse(self, key: str, call: _Call) -> None:
         began = time.monotonic()
         reason = "error"
         try:
@@ -174,10 +232,11 @@ class Conversations:
         except Exception:
             logger.exception("a conversation failed")
         finally:
-            self._calls.pop(pc_id, None)
+            self._calls.pop(key, None)
             if reason in ("gone", "error") and not self._stopping:
                 self._keep(call.conversation)
-            logger.info(f"call ended: {reason}, {time.monotonic() - began:.0f} s")
+            lasted_s = time.monotonic() - began
+            logger.info(f"call ended: {call.transport.name}, {reason}, {lasted_s:.0f} s")
 
     async def _end_earlier(self, conversation_id: str) -> None:
         """End a connection its client has lost before we noticed, so that it can be resumed."""

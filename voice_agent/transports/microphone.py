@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from voice_agent.media import HEARD_HZ, AudioSource, HeardAudio, now_ms
@@ -66,9 +66,11 @@ class Microphone:
         on_message: Told of every message of the conversation to its client.
     """
 
+    name = "microphone"
     audio_out_hz = OUT_HZ
 
     def __init__(self, on_message: Callable[[dict[str, Any]], None]) -> None:
+        self.ids: Mapping[str, str] = {}
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()

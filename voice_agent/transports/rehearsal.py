@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from voice_agent.media import AudioSource, HeardAudio
@@ -24,9 +24,11 @@ class Rehearsal:
         greeted: Whether there will be a first sound without saying anything.
     """
 
+    name = "rehearsal"
     audio_out_hz = 48_000
 
     def __init__(self, *, greeted: bool) -> None:
+        self.ids: Mapping[str, str] = {}
         self._greeted = greeted
         self._over = asyncio.Event()
         self._source: asyncio.Future[AudioSource] = asyncio.get_running_loop().create_future()

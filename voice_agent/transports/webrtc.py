@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,12 @@ LONGEST_GAP_MS = 500.0
 class WebRtcTransport:
     """One client's peer connection, as a conversation sees it."""
 
+    name = "webrtc"
     audio_out_hz = OUT_HZ
 
     def __init__(self, connection: SmallWebRTCConnection) -> None:
         self._connection: Any = connection  # Pipecat's class is not typed throughout
+        self.ids: Mapping[str, str] = {}
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MESSAGES_MAX)
         self._gone = asyncio.Event()
         self._jitter = VoiceJitterBuffer()
