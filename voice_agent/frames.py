@@ -64,3 +64,48 @@ class SpokenWordsFrame(DataFrame):
     """(text as the LLM wrote it, punctuation included; start; end). Start and end are samples at
     the rate of the reply's audio, counted from the first sample of this ``context_id``; they never
     decrease from one word to the next."""
+
+
+@dataclass
+class LLMFiguresFrame(SystemFrame):
+    """What one request to a language model cost; sent when it ends, cut off or not.
+
+    An answer with tool calls makes several requests. Engines that know send it beside Pipecat's
+    own metrics; nobody has to act on it.
+    """
+
+    turn: int = 0
+    """Of the ``ReplyStartFrame`` the request came behind; 0 where none did."""
+    revision: int = 0
+    cached_tokens: int = 0
+    """Of the prompt, those the engine still knew from an earlier request."""
+    prompt_tokens: int = 0
+    """Of the prompt, those it had to work through."""
+    prompt_ms: float = 0.0
+    """The time that took."""
+    tokens: int = 0
+    """Written, those of tool calls included."""
+    tokens_ms: float = 0.0
+    """The time that took, without the prompt's."""
+    drafted_tokens: int = 0
+    """Offered by speculative decoding; 0 without it."""
+    accepted_tokens: int = 0
+    """Of those, the ones the model would have written itself."""
+    interrupted: bool = False
+    """Cut off before its end; what the engine had not told by then is 0."""
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Speed of writing; 0 where it is not known."""
+        return self.tokens / self.tokens_ms * 1000.0 if self.tokens_ms else 0.0
+
+    @property
+    def acceptance(self) -> float | None:
+        """Share of the drafted tokens that were kept; None when none were drafted."""
+        return self.accepted_tokens / self.drafted_tokens if self.drafted_tokens else None
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens written for each run of the whole model; 1 without speculative decoding."""
+        steps = self.tokens - self.accepted_tokens
+        return self.tokens / steps if steps > 0 else 1.0
