@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config import EngineChoice, Pipeline, ServerSettings, SessionSettings
 from voice_agent.engines import EngineError, EngineSettings
 from voice_agent.errors import BadOffer, Busy
@@ -73,6 +74,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         tts=nothing,
         vad=VadSettings(),
         turns=TurnSettings(),
+        budget=BudgetSettings(),
         sessions=SessionSettings(),
         server=ServerSettings(**server),
         search_path=(),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
 from voice_agent.paths import models_dir, pipelines_dir, shown
 from voice_agent.turns.settings import TurnSettings, VadSettings
@@ -72,6 +73,7 @@ class PipelineFile(_Section):
     tts: dict[str, Any]
     vad: VadSettings = VadSettings()
     turns: TurnSettings = TurnSettings()
+    budget: BudgetSettings = BudgetSettings()
     sessions: SessionSettings = SessionSettings()
     server: ServerSettings = ServerSettings()
 
@@ -99,6 +101,7 @@ class Pipeline:
     tts: EngineChoice
     vad: VadSettings
     turns: TurnSettings
+    budget: BudgetSettings
     sessions: SessionSettings
     server: ServerSettings
     search_path: tuple[Path, ...]
@@ -217,6 +220,7 @@ class _Tables:
             tts=tts,
             vad=parsed.vad,
             turns=parsed.turns,
+            budget=parsed.budget,
             sessions=parsed.sessions,
             server=parsed.server,
             search_path=search_path,

@@ -105,6 +105,8 @@ class Verdict:
     """The stage that broke its budget the most, if any did."""
     budgets: Mapping[BudgetKey, float] = field(default_factory=dict)
     """The budgets judged by, ms."""
+    overrun_ms: float = 0.0
+    """By how much the guilty stage is over its budget, ms."""
 
 
 @dataclass(frozen=True, slots=True)
