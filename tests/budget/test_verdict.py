@@ -68,10 +68,7 @@ def test_several_segments_of_a_stage_count_together() -> None:
         Segment("llm_first_token", "tool", 300, 0, ""),
         Segment("llm_first_token", "llm", 300, 300, ""),
     )
-    turn = Turn(
-        **{k: getattr(turn, k) for k in turn.__slots__} | {"segments": parts, "v2v_ms": 600}
-    )
-    found = judge(turn, BUDGETS)
+    found = judge(replace(a_turn({}), segments=parts, v2v_ms=600.0), BUDGETS)
     assert found is not None
     assert (found.guilty, found.overrun_ms) == ("llm_first_token", 480)
 
