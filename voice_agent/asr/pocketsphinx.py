@@ -18,9 +18,10 @@ from pydantic import Field
 from voice_agent.asr.pocketsphinx_pool import RecognitionPool
 from voice_agent.asr.pocketsphinx_service import PocketSphinxSTTService
 from voice_agent.asr.voice_gate import VoiceGate
-from voice_agent.asr.wire import SAMPLE_RATE_HZ, Kind, Message, Unpacker
+from voice_agent.asr.wire import SAMPLE_RATE_HZ, Kind
 from voice_agent.engines import Engine, EngineContext, EngineError, EngineSettings, SessionInfo
 from voice_agent.paths import models_dir
+from voice_agent.workers.wire import Message, Unpacker
 
 DEFAULT_MODEL = "pocketsphinx-bella-notte"
 _PAUSE_MS = 400
@@ -131,7 +132,7 @@ def transcribe(pcm: NDArray[np.int16], model: Path | None = None) -> str:
     if done.returncode:
         raise EngineError(f"the PocketSphinx worker failed: {done.stderr.decode()[-500:]}")
     answers = Unpacker().feed(done.stdout)
-    finals = [m.payload.decode() for m in answers if m.kind is Kind.FINAL]
+    finals = [m.payload.decode() for m in answers if m.kind == Kind.FINAL]
     return " ".join(text for text in finals if text)
 
 

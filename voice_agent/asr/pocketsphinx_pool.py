@@ -8,9 +8,7 @@ not yet answered: when a worker dies, it is replayed into another one and no wor
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +17,10 @@ from pathlib import Path
 
 from loguru import logger
 
-from voice_agent.asr.wire import HEADER, SAMPLE_BYTES, SAMPLE_RATE_HZ, Kind, Message
+from voice_agent.asr.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Kind
 from voice_agent.engines import EngineError
+from voice_agent.workers.process import WorkerProcess
+from voice_agent.workers.wire import Message
 
 _WORKER = "voice_agent.asr.pocketsphinx_worker"
 _BYTES_PER_S = SAMPLE_RATE_HZ * SAMPLE_BYTES
@@ -29,7 +29,6 @@ _IN_FLIGHT_BYTES = _BYTES_PER_S
 counted and dropped."""
 _CHUNK_BYTES = _BYTES_PER_S // 2
 _START_TIMEOUT_S = 30.0
-_STOP_TIMEOUT_S = 2.0
 _RESTARTS = 3
 """Attempts to replace a dead worker, and deaths one utterance may be present at."""
 
@@ -145,7 +144,7 @@ class RecognitionStream:
 
     def receive(self, message: Message) -> None:
         """Handle what the worker says about this stream."""
-        if not self._utterances or self._utterances[0].number != message.utterance:
+        if not self._utterances or self._utterances[0].number != message.number:
             return  # about an utterance of someone who has left
         match message.kind:
             case Kind.HEARD:
@@ -196,39 +195,14 @@ class RecognitionStream:
 class _Worker:
     """One process and the streams it carries, by slot."""
 
-    def __init__(self, process: Process, slots: int) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin, self._stdout = process.stdin, process.stdout
+    def __init__(self, process: WorkerProcess, slots: int) -> None:
         self.process = process
+        self.say = process.say
         self.streams: list[RecognitionStream | None] = [None] * slots
 
     @property
     def free(self) -> int:
         return self.streams.count(None)
-
-    def say(self, message: Message) -> None:
-        """Write without waiting: what may be in flight is bounded by the streams."""
-        if not self._stdin.is_closing():
-            self._stdin.write(message.pack())
-
-    async def receive(self) -> Message:
-        """Return the worker's next message; asyncio.IncompleteReadError when it has gone."""
-        header = await self._stdout.readexactly(HEADER.size)
-        kind, stream, utterance, length = HEADER.unpack(header)
-        payload = await self._stdout.readexactly(length)
-        return Message(Kind(kind), stream, utterance, payload)
-
-    async def end(self) -> int:
-        """Close its pipe, wait for its end, kill it if it does not come; return its status."""
-        self._stdin.close()
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                return await self.process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            return await self.process.wait()
 
 
 class RecognitionPool:
@@ -286,7 +260,7 @@ class RecognitionPool:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._keepers = []
-        await asyncio.gather(*(worker.end() for worker in self._workers))
+        await asyncio.gather(*(worker.process.end() for worker in self._workers))
         self._workers = []
 
     def open(
@@ -336,26 +310,22 @@ class RecognitionPool:
         stream.attach(worker, slot)
 
     async def _spawn(self) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _WORKER),
-            *("--model", str(self._model), "--streams", str(self._slots)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL if not sys.stderr else None,
+        process = await WorkerProcess.spawn(
+            _WORKER, "--model", str(self._model), "--streams", str(self._slots)
         )
-        worker = _Worker(process, self._slots)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                await worker.receive()
+                await process.receive()
         except (asyncio.IncompleteReadError, TimeoutError):
-            status = await worker.end()
+            status = await process.end()
             raise EngineError(
                 f"a PocketSphinx worker did not start (exit status {status}, model "
                 f"{self._model}): try `{sys.executable} -m {_WORKER} --model {self._model}`"
             ) from None
         except asyncio.CancelledError:
-            await worker.end()
+            await process.end()
             raise
+        worker = _Worker(process, self._slots)
         self._workers.append(worker)
         return worker
 
@@ -364,7 +334,7 @@ class RecognitionPool:
         while worker is not None:
             try:
                 while True:
-                    message = await worker.receive()
+                    message = await worker.process.receive()
                     stream = worker.streams[message.stream]
                     if stream is not None:
                         stream.receive(message)
@@ -374,7 +344,7 @@ class RecognitionPool:
     async def _replace(self, dead: _Worker) -> _Worker | None:
         self._workers.remove(dead)
         orphans = [stream for stream in dead.streams if stream is not None]
-        status = await dead.end()
+        status = await dead.process.end()
         logger.error(
             "PocketSphinx worker {} died (exit status {}) with {} streams; they go on elsewhere",
             *(dead.process.pid, status, len(orphans)),

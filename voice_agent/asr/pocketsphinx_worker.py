@@ -3,23 +3,21 @@
 Run by ``pocketsphinx_pool`` as ``python -m voice_agent.asr.pocketsphinx_worker``, spoken to over
 stdin and stdout (see ``wire``). It works through its streams in small units in turn, so that no
 stream waits for another's backlog, and ends when its stdin does: a server that was killed leaves
-no worker behind. Signals to stop are left to the server, which may still be finishing an answer.
+no worker behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import sys
 from collections import deque
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any
 
-from voice_agent.asr.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Kind, Message, Unpacker
+from voice_agent.asr.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Kind
+from voice_agent.workers.inside import Pipe
+from voice_agent.workers.wire import Message, Unpacker
 
 _UNIT_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES // 10
 """Audio decoded in one go, 100 ms: some 10 ms of work."""
@@ -80,13 +78,13 @@ class Stream:
             case Kind.BEGIN:
                 self._close()
                 self._decoder.start_utt()
-                self._utterance = message.utterance
+                self._utterance = message.number
                 self._words, self._heard, self._looked = "", 0, 0
-            case Kind.AUDIO if message.utterance == self._utterance:
+            case Kind.AUDIO if message.number == self._utterance:
                 return self._hear(message.payload)
-            case Kind.END if message.utterance == self._utterance:
+            case Kind.END if message.number == self._utterance:
                 self._close()
-                return [self._say(Kind.FINAL, message.utterance, self._final().encode())]
+                return [self._say(Kind.FINAL, message.number, self._final().encode())]
             case _:
                 pass
         return []
@@ -127,11 +125,10 @@ class Stream:
         return Message(kind, self._number, utterance, payload)
 
 
-def serve(streams: list[Stream], source: BinaryIO, sink: int) -> None:
-    """Work for the server at the other end of ``source`` and ``sink`` until ``source`` ends."""
+def serve(streams: list[Stream], pipe: Pipe) -> None:
+    """Work for the server at the other end of ``pipe`` until it goes."""
     inbox: SimpleQueue[bytes] = SimpleQueue()
-    # A thread, not select(): Windows cannot wait for a pipe.
-    Thread(target=_read, args=(source, inbox), daemon=True).start()
+    pipe.read_ahead(inbox.put)
     unpacker = Unpacker()
     more = True
     turn = 0
@@ -144,27 +141,14 @@ def serve(streams: list[Stream], source: BinaryIO, sink: int) -> None:
             more = bool(received)
             for message in unpacker.feed(received):
                 stream = streams[message.stream]
-                if message.kind is Kind.ABORT:
+                if message.kind == Kind.ABORT:
                     stream.abort()
                 else:
                     stream.waiting.append(message)
             busy = [stream for stream in streams if stream.waiting]
         if busy:
             turn += 1
-            said = busy[turn % len(busy)].work()
-            _write(sink, b"".join(message.pack() for message in said))
-
-
-def _read(source: BinaryIO, inbox: SimpleQueue[bytes]) -> None:
-    while received := os.read(source.fileno(), 1 << 16):
-        inbox.put(received)
-    inbox.put(b"")
-
-
-def _write(sink: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(sink, view) :]
+            pipe.say(*busy[turn % len(busy)].work())
 
 
 def main() -> None:
@@ -173,17 +157,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--streams", type=int, default=1)
     arguments = parser.parse_args()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
-    # Whatever a library prints must not end up between the messages.
-    sink = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    pipe = Pipe()
     streams = [Stream(n, load_decoder(arguments.model)) for n in range(arguments.streams)]
     for stream in streams:
         stream.warm()
     try:
-        _write(sink, Message(Kind.READY).pack())
-        serve(streams, sys.stdin.buffer, sink)
+        pipe.say(Message(Kind.READY))
+        serve(streams, pipe)
     except BrokenPipeError:  # the server has gone
         pass
 
