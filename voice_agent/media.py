@@ -8,7 +8,7 @@ so that nothing the agent says is ever more than one packet beyond recall.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,7 +51,27 @@ class AudioSource(Protocol):
     def pull(self, samples: int) -> Pcm:
         """Return exactly ``samples`` samples to send now; silence when there is nothing to say.
 
-        Called on the event loop, in real time; must return within microseconds.
+        What was pulled counts as heard. Called on the event loop, in real time; must return within
+        microseconds.
+        """
+        ...
+
+    def pull_ahead(self, samples: int) -> Pcm:
+        """Return samples as ``pull`` does, to be heard later: ``played`` says when.
+
+        For transports that feed a player far away. What was pulled ahead and not played can be
+        recalled; whoever pulls ahead must say so with ``on_recall`` first.
+        """
+        ...
+
+    def played(self, samples: int) -> None:
+        """Say that the next ``samples`` samples of those pulled ahead have been heard."""
+        ...
+
+    def on_recall(self, recall: Callable[[], None]) -> None:
+        """Call ``recall`` when what was pulled ahead and not played must not be heard any more.
+
+        It counts as not heard from then on, and what is pulled next follows what was played.
         """
         ...
 

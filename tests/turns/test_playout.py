@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voice_agent.media import Pcm
 from voice_agent.turns.events import Tag
@@ -211,3 +213,121 @@ def test_an_answer_held_beside_a_stopped_one_replaces_it_when_released() -> None
     listener.listen(0.5)
     assert listener.events[-1] == PlayedOut(TWO, "new")
     assert listener.playout.resume() is None
+
+
+class FarListener(Listener):
+    """Pulls ahead of what it has heard, as a telephone line does, and forgets when recalled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unheard = 0
+        self.recalls = 0
+        self.playout.on_recall(self.forget)
+
+    def forget(self) -> None:
+        self.unheard = 0
+        self.recalls += 1
+
+    def buffer(self, seconds: float) -> Pcm:
+        blocks = [self.playout.pull_ahead(BLOCK) for _ in range(round(seconds * 50))]
+        self.unheard += sum(block.size for block in blocks)
+        return np.concatenate(blocks)
+
+    def hear(self, seconds: float) -> None:
+        samples = min(self.unheard, round(seconds * HZ))
+        self.unheard -= samples
+        self.playout.played(samples)
+
+
+def test_what_is_on_its_way_is_not_heard_yet() -> None:
+    """Words count when the far end has played them, not when they were sent."""
+    far = FarListener()
+    far.speak(ONE, 1.0, "we open at five")
+    far.playout.release(ONE)
+    far.buffer(1.1)
+    assert far.events == [FirstSound(ONE)], "the first sound is the one that leaves"
+    far.hear(0.3)
+    assert far.told(WordsPlayed) == [WordsPlayed(ONE, "we"), WordsPlayed(ONE, "open")]
+    far.hear(0.8)
+    assert far.events[-1] == PlayedOut(ONE, "we open at five")
+
+
+@pytest.mark.parametrize("heard_ms", [0, 40, 460, 900])
+def test_a_stopped_answer_is_recalled_from_the_line(heard_ms: int) -> None:
+    """What was on its way is not heard, not remembered, and said again when it goes on."""
+    far = FarListener()
+    far.speak(ONE, 1.0, "a b c d e f g h i j")
+    far.playout.release(ONE)
+    far.buffer(0.94)
+    far.hear(heard_ms / 1000)
+    heard = far.playout.stop().split()
+    assert far.recalls == 1
+    assert len(heard) == -(-heard_ms // 100)
+    far.playout.resume()
+    words_before = max(0, len(heard) - 1)
+    assert np.count_nonzero(far.buffer(1.2)) == round((1.0 - words_before / 10) * HZ)
+    far.hear(1.2)
+    assert far.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
+
+
+def test_a_hushed_voice_falls_silent_on_the_line_too() -> None:
+    """What is on its way is recalled, and the voice fades out from where it was heard."""
+    far = FarListener()
+    far.speak(ONE, 1.0, "a b c d e f g h i j")
+    far.playout.release(ONE)
+    far.buffer(0.5)
+    far.hear(0.3)
+    far.playout.hush()
+    assert far.recalls == 1
+    faded = far.buffer(0.1)
+    assert 0 < np.count_nonzero(faded) <= 0.02 * HZ
+    far.playout.unduck()
+    far.buffer(1.0)
+    far.hear(2.0)
+    assert far.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
+
+
+def test_an_answer_that_was_sent_and_not_heard_can_be_taken_back() -> None:
+    """A turn that goes on while the answer travels: nothing of it was heard, all is held again."""
+    far = FarListener()
+    far.speak(ONE, 0.2, "one two")
+    far.playout.release(ONE)
+    far.buffer(0.1)
+    far.playout.retract(ONE)
+    assert far.recalls == 1
+    assert not far.buffer(0.1).any()
+    far.playout.release(ONE)
+    assert np.count_nonzero(far.buffer(0.3)) == int(0.2 * HZ)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("buffer hear stop resume duck hush unduck".split()), st.integers(1, 20)
+        ),
+        max_size=40,
+    )
+)
+def test_nobody_remembers_more_than_was_heard(steps: list[tuple[str, int]]) -> None:
+    """Whatever happens in whatever order: every word remembered had begun to be heard."""
+    far = FarListener()
+    far.speak(ONE, 1.0, "a b c d e f g h i j")
+    far.playout.release(ONE)
+    heard_s = 0.0
+    for what, number in steps:
+        seconds = number * 0.02
+        match what:
+            case "buffer":
+                far.buffer(seconds)
+            case "hear":
+                heard_s += min(seconds, far.unheard / HZ)
+                far.hear(seconds)
+            case _:
+                getattr(far.playout, what)()
+        # A word that is resumed is heard twice, so time may be more than words, never less.
+        assert len(far.playout.heard(ONE).split()) <= heard_s * 10 + 1
+    far.playout.resume()
+    far.playout.unduck()
+    far.buffer(3.0)
+    far.hear(5.0)
+    assert [event.text for event in far.told(PlayedOut)] == ["a b c d e f g h i j"]

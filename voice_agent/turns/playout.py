@@ -1,8 +1,9 @@
 """The agent's voice between synthesis and the wire: held, released, ducked, stopped, resumed.
 
-The playback clock owns the truth: what left through ``pull`` was heard, and nothing else. Answers
-arrive faster than they are played and under a tag; at most one is playing and at most one is held
-for a turn that is not decided. Nothing here waits or decides: the transport pulls in real time,
+The playback clock owns the truth: what left through ``pull`` was heard, what left through
+``pull_ahead`` is heard when the far end has ``played`` it, and nothing else. Answers arrive faster
+than they are played and under a tag; at most one is playing and at most one is held for a turn that
+is not decided. Nothing here waits or decides: the transport pulls in real time,
 whoever decides calls in between, and what happened is told through ``notify`` in the same call.
 """
 
@@ -71,6 +72,9 @@ class _Reply:
     heard: list[tuple[str, int]] = field(default_factory=list)
     """Words heard and where each began, in samples."""
     position: int = 0
+    """Samples pulled."""
+    played: int = 0
+    """Samples heard; behind ``position`` only where the transport pulls ahead."""
     complete: bool = False
     audible: bool = False
 
@@ -92,6 +96,15 @@ class _Reply:
             done += part.size
             index += 1
         return taken
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A block pulled ahead: ``speech`` samples of an answer, then silence."""
+
+    reply: _Reply | None
+    speech: int
+    silence: int
 
 
 class Playout:
@@ -116,6 +129,8 @@ class Playout:
         self._target = 1.0
         self._audible = asyncio.Event()
         self._recent: deque[str] = deque(maxlen=40)
+        self._in_flight: deque[_InFlight] = deque()
+        self._recall_from: Callable[[], None] | None = None
 
     # ----- writing, by the reply gate -----
 
@@ -147,7 +162,7 @@ class Playout:
         if reply is None:
             return
         reply.complete = True
-        if reply is self._playing and reply.position >= reply.length:
+        if reply is self._playing and reply.played >= reply.length:
             self._played_out(reply)
 
     # ----- deciding -----
@@ -166,8 +181,9 @@ class Playout:
     def retract(self, tag: Tag) -> None:
         """Hold a released answer again, of which nothing was heard."""
         if self._playing is not None and self._playing.tag == tag:
+            self._recall()
             self._held, self._playing = self._playing, None
-            self._held.position = 0
+            self._held.position = self._held.played = 0
             self._audible.clear()
 
     def drop(self, tag: Tag) -> None:
@@ -175,6 +191,7 @@ class Playout:
         if self._held is not None and self._held.tag == tag:
             self._held = None
         if self._playing is not None and self._playing.tag == tag:
+            self._recall()
             self._playing = None
             self._audible.clear()
 
@@ -184,11 +201,13 @@ class Playout:
 
     def hush(self) -> None:
         """Fall silent within ``RAMP_MS`` and wait where it is, to go on or to be stopped."""
+        self._recall()
         self._target = 0.0
 
     def unduck(self) -> None:
         """Raise the voice again; where it had fallen silent, from the last word on."""
         if self._playing is not None and self._target == 0.0:
+            self._recall()
             _rewind(self._playing)
         self._target = 1.0
         self._wake()
@@ -198,6 +217,7 @@ class Playout:
         reply = self._playing
         if reply is None:
             return ""
+        self._recall()
         self._playing, self._stopped = None, reply
         self._audible.clear()
         return self.heard(reply.tag)
@@ -239,27 +259,64 @@ class Playout:
 
     def pull(self, samples: int) -> Pcm:
         """Return the next ``samples`` samples, silence where there is nothing to say."""
+        block = self.pull_ahead(samples)
+        self.played(samples)
+        return block
+
+    def pull_ahead(self, samples: int) -> Pcm:
+        """Return the next ``samples`` samples, which are heard when ``played`` says so."""
         block = np.zeros(samples, dtype=np.int16)
         reply = self._playing
         if reply is None or self._gain == self._target == 0.0:
             self._audible.clear()
+            self._in_flight.append(_InFlight(None, 0, samples))
             return block
         taken = reply.read(samples, block)
         reply.position += taken
+        self._in_flight.append(_InFlight(reply, taken, samples - taken))
         if taken:
             self._apply_gain(block)
             if not reply.audible and _peak(block) >= AUDIBLE:
                 reply.audible = True
                 self._notify(FirstSound(reply.tag))
-        self._tell_words(reply)
-        if taken < samples:
-            if reply.complete:
-                self._played_out(reply)
-            elif self._playing is reply:
-                self._audible.clear()
-                if reply.audible:
-                    self._notify(Underrun(reply.tag, samples - taken))
+        if taken < samples and self._playing is reply:
+            self._audible.clear()
+            if reply.audible and not reply.complete:
+                self._notify(Underrun(reply.tag, samples - taken))
         return block
+
+    def played(self, samples: int) -> None:
+        """Count the next ``samples`` samples that were pulled ahead as heard."""
+        while samples > 0 and self._in_flight:
+            block = self._in_flight[0]
+            speech = min(samples, block.speech)
+            silence = min(samples - speech, block.silence)
+            block.speech -= speech
+            block.silence -= silence
+            samples -= speech + silence
+            if not block.speech and not block.silence:
+                self._in_flight.popleft()
+            if block.reply is not None:
+                block.reply.played += speech
+                self._tell_words(block.reply)
+                # The silence behind its end says that the end itself has been heard.
+                if block.reply.complete and silence and block.reply.played >= block.reply.length:
+                    self._played_out(block.reply)
+
+    def on_recall(self, recall: Callable[[], None]) -> None:
+        """Call ``recall`` when what was pulled ahead and not played must not be heard."""
+        self._recall_from = recall
+
+    def _recall(self) -> None:
+        """Take back what was pulled ahead and not played."""
+        if not self._in_flight:
+            return
+        for block in self._in_flight:
+            if block.reply is not None:
+                block.reply.position = block.reply.played
+        self._in_flight.clear()
+        if self._recall_from is not None:
+            self._recall_from()
 
     async def wait_audible(self) -> None:
         """Return when the next ``pull`` has something to say."""
@@ -279,7 +336,7 @@ class Playout:
 
     def _tell_words(self, reply: _Reply) -> None:
         said = []
-        while reply.words and reply.words[0][1] < reply.position:
+        while reply.words and reply.words[0][1] < reply.played:
             text, start, _ = reply.words.popleft()
             reply.heard.append((text, start))
             said.append(text.strip())
@@ -314,9 +371,9 @@ def _rewind(reply: _Reply) -> None:
     """Go back to the start of the last word heard: it may have been cut."""
     if reply.heard:
         text, start = reply.heard.pop()
-        end = reply.words[0][1] if reply.words else reply.position
+        end = reply.words[0][1] if reply.words else reply.played
         reply.words.appendleft((text, start, max(start, end)))
-        reply.position = min(start, reply.length)
+        reply.position = reply.played = min(start, reply.length)
 
 
 def _text(reply: _Reply) -> str:
