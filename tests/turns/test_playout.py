@@ -271,7 +271,7 @@ def test_a_stopped_answer_is_recalled_from_the_line(heard_ms: int) -> None:
 
 
 def test_a_hushed_voice_falls_silent_on_the_line_too() -> None:
-    """What is on its way is recalled, and the voice fades out from where it was heard."""
+    """What is on its way is recalled at once; the voice goes on from where it was heard."""
     far = FarListener()
     far.speak(ONE, 1.0, "a b c d e f g h i j")
     far.playout.release(ONE)
@@ -279,8 +279,7 @@ def test_a_hushed_voice_falls_silent_on_the_line_too() -> None:
     far.hear(0.3)
     far.playout.hush()
     assert far.recalls == 1
-    faded = far.buffer(0.1)
-    assert 0 < np.count_nonzero(faded) <= 0.02 * HZ
+    assert not far.buffer(0.1).any()
     far.playout.unduck()
     far.buffer(1.0)
     far.hear(2.0)

@@ -201,8 +201,9 @@ class Playout:
 
     def hush(self) -> None:
         """Fall silent within ``RAMP_MS`` and wait where it is, to go on or to be stopped."""
-        self._recall()
         self._target = 0.0
+        if self._recall():
+            self._gain = 0.0  # the far end has been cut off: nothing is left to fade
 
     def unduck(self) -> None:
         """Raise the voice again; where it had fallen silent, from the last word on."""
@@ -307,16 +308,17 @@ class Playout:
         """Call ``recall`` when what was pulled ahead and not played must not be heard."""
         self._recall_from = recall
 
-    def _recall(self) -> None:
-        """Take back what was pulled ahead and not played."""
+    def _recall(self) -> bool:
+        """Take back what was pulled ahead and not played; return whether there was anything."""
         if not self._in_flight:
-            return
+            return False
         for block in self._in_flight:
             if block.reply is not None:
                 block.reply.position = block.reply.played
         self._in_flight.clear()
         if self._recall_from is not None:
             self._recall_from()
+        return True
 
     async def wait_audible(self) -> None:
         """Return when the next ``pull`` has something to say."""
