@@ -70,7 +70,7 @@ BASE = "name = 'A'\npersona = 'B'\n"
         ("persona = 'B'", "mine.toml: name: Field required"),
         (BASE + "greting = 'x'", "mine.toml: greting: unknown key; allowed: name, language"),
         (BASE + "[restaurant]", "mine.toml: restaurant: unknown key"),
-        (BASE + "tools = ['bar']", "no tool set is called 'bar'; there are: restaurant"),
+        (BASE + "tools = ['bar']", "no tool set is called 'bar'; there are: house, restaurant"),
         (BASE + "tools = 'restaurant'", "mine.toml: tools: "),
         (
             BASE + "tools = ['restaurant']\n[restaurant]\nseats = 3",

@@ -1,8 +1,9 @@
 """An agent: who answers, what it knows, and which tools it has, read from one TOML file.
 
 Keys: ``name``, ``language``, ``timezone``, ``persona`` (the system prompt; may use {name}, {today},
-{hours} and {menu}), ``greeting``, ``vocabulary``, ``[hours]``, ``[[menu]]``, and ``tools``, the
-names of tool sets; each tool set's settings are a table of its own name.
+{spoken_today}, {hours} and {menu}), ``brief`` (the same for a small model), ``greeting``,
+``vocabulary``, ``[hours]``, ``[[menu]]``, and ``tools``, the names of tool sets; each tool set's
+settings are a table of its own name.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from voice_agent.agents.hours import OpeningHours
-from voice_agent.agents.spoken import WEEKDAYS
+from voice_agent.agents.spoken import WEEKDAYS, say_day
 from voice_agent.agents.tools import Clock, Tool, ToolSet, tool_set_class
 
 __all__ = ["Agent", "AgentError", "AgentTools", "Dish", "load_agent"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-PLACEHOLDERS = ("name", "today", "hours", "menu")
+PLACEHOLDERS = ("name", "today", "spoken_today", "hours", "menu")
 
 
 class AgentError(ValueError):
@@ -53,6 +54,8 @@ class Agent(BaseModel):
     timezone: str = ""
     """IANA name, e.g. "Europe/Berlin"; empty is the machine's own."""
     persona: str = Field(min_length=1)
+    brief: str = ""
+    """A system prompt for a model that knows its task and reads every word slowly."""
     greeting: str = ""
     vocabulary: tuple[str, ...] = ()
     """Words and names that callers say and recognition should expect."""
@@ -74,7 +77,7 @@ class Agent(BaseModel):
                 ) from None
         return value
 
-    @field_validator("persona")
+    @field_validator("persona", "brief")
     @classmethod
     def _known_placeholders(cls, value: str) -> str:
         allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -94,14 +97,19 @@ class Agent(BaseModel):
         """Return the agent's local time, without a time zone attached."""
         return datetime.now(ZoneInfo(self.timezone) if self.timezone else None).replace(tzinfo=None)
 
-    def system_prompt(self, now: datetime) -> str:
+    def system_prompt(self, now: datetime, *, brief: bool = False) -> str:
         """Return the persona with its placeholders filled for ``now`` (the agent's local time).
 
         Only the date goes in, not the minute, so that a server's prompt cache holds all day.
+
+        Args:
+            brief: Use ``brief`` instead, where the agent has one.
         """
-        return self.persona.format(
+        persona = self.brief if brief and self.brief else self.persona
+        return persona.format(
             name=self.name,
             today=f"{WEEKDAYS[now.weekday()].title()}, {now:%d %B %Y} ({now:%Y-%m-%d})",
+            spoken_today=say_day(now.date()),
             hours=self.hours.describe(),
             menu=self._describe_menu(),
         ).strip()

@@ -18,6 +18,7 @@ __all__ = [
     "read_number",
     "read_time",
     "say_date",
+    "say_day",
     "say_number",
     "say_time",
 ]
@@ -175,15 +176,20 @@ def say_number(number: int) -> str:
     return f"{ten} {ONES[number % 10]}" if number % 10 else ten
 
 
-def say_date(day: date, now: datetime) -> str:
-    """Return e.g. "tomorrow, Thursday the fourteenth of May" or "on Friday the ...", no year."""
+def say_day(day: date) -> str:
+    """Return e.g. "Thursday the fourteenth of May"."""
     if day.day < len(ORDINALS):
         ordinal = ORDINALS[day.day]
     elif day.day == 30:
         ordinal = "thirtieth"
     else:
         ordinal = f"{say_number(day.day // 10 * 10)} {ORDINALS[day.day % 10]}"
-    full = f"{WEEKDAYS[day.weekday()].title()} the {ordinal} of {MONTHS[day.month - 1].title()}"
+    return f"{WEEKDAYS[day.weekday()].title()} the {ordinal} of {MONTHS[day.month - 1].title()}"
+
+
+def say_date(day: date, now: datetime) -> str:
+    """Return e.g. "tomorrow, Thursday the fourteenth of May" or "on Friday the ...", no year."""
+    full = say_day(day)
     ahead = (day - now.date()).days
     return {0: f"today, {full}", 1: f"tomorrow, {full}"}.get(ahead, f"on {full}")
 

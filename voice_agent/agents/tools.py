@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
@@ -103,6 +104,7 @@ def tool_set_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group="voice_agent.tools")})
 
 
+@cache
 def tool_set_class(name: str) -> type[ToolSet]:
     """Import the tool set called ``name``.
 
@@ -119,6 +121,7 @@ def tool_set_class(name: str) -> type[ToolSet]:
     raise LookupError(f"no tool set is called {name!r}; there are: {', '.join(tool_set_names())}")
 
 
+@cache
 def _parameters(arguments: type[BaseModel]) -> dict[str, Any]:
     """The model's JSON schema without the titles and defaults that only cost a prompt tokens."""
     schema = arguments.model_json_schema()
