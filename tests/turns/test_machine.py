@@ -14,20 +14,25 @@ from voice_agent.turns.events import (
     Apologise,
     Audible,
     Bound,
+    Called,
+    Carry,
     Drop,
     Duck,
     Ended,
     Event,
     Failed,
+    Fill,
     Finalize,
     Greet,
     Greeting,
     Heard,
     Hush,
     NoTurn,
+    Phrased,
     Release,
     Resume,
     Retract,
+    Revoice,
     SoundScore,
     Speculate,
     Stop,
@@ -35,12 +40,15 @@ from voice_agent.turns.events import (
     Tick,
     Typed,
     Unduck,
+    Voiced,
     VoiceStarted,
     VoiceStopped,
+    Worded,
 )
+from voice_agent.turns.late import waiting
 from voice_agent.turns.machine import step
 from voice_agent.turns.settings import TurnSettings
-from voice_agent.turns.state import Agent, State, User
+from voice_agent.turns.state import Agent, Remedies, State, User
 
 
 @dataclass
@@ -48,12 +56,13 @@ class Talk:
     """Plays events at times, firing the machine's own timers in between, and keeps the record."""
 
     settings: TurnSettings = field(default_factory=TurnSettings)
+    remedies: Remedies = field(default_factory=Remedies)
     now: float = 0.0
     record: list[tuple[float, Action]] = field(default_factory=list)
     state: State = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = State(self.settings)
+        self.state = State(self.settings, self.remedies)
 
     def at(self, when: float, event: Event) -> Talk:
         """Let time run to ``when``, timers included, then tell ``event``."""
@@ -334,6 +343,25 @@ def test_an_answer_that_never_comes_is_not_waited_for() -> None:
 _texts = st.sampled_from(["", "yes", "mm-hm", "wait", "a table for", "what time do you open", "um"])
 _tags = st.tuples(st.integers(0, 4), st.integers(0, 8)).map(lambda t: Tag(*t))
 _p = st.one_of(st.none(), st.floats(0, 1))
+_ms = st.one_of(st.none(), st.floats(0, 3000))
+_remedies = st.builds(
+    Remedies,
+    filler_after_ms=_ms,
+    words_to_sound_ms=st.floats(0, 300),
+    llm_after_ms=_ms,
+    tts_after_ms=_ms,
+)
+_TOLD = {
+    "called": Called,
+    "worded": Worded,
+    "phrased": Phrased,
+    "voiced": Voiced,
+    "audible": Audible,
+    "ended": Ended,
+    "failed": Failed,
+    "mute": lambda tag: Failed(tag, voice=True),
+    "bound": Bound,
+}
 
 
 @st.composite
@@ -344,29 +372,23 @@ def _happenings(draw: st.DrawFn) -> list[tuple[float, object]]:
         st.tuples(_texts, st.booleans(), _p, st.booleans()),
         _p.filter(lambda p: p is not None),
         _texts.filter(bool),
-        st.sampled_from(["audible", "ended", "failed", "bound", "greeting"]),
-        st.tuples(st.sampled_from([Audible, Ended, Failed, Bound]), _tags),
+        st.sampled_from([*_TOLD, "greeting"]),
+        st.tuples(st.sampled_from(list(_TOLD.values())), _tags),
     )
     return draw(st.lists(st.tuples(st.floats(0, 900), kinds), max_size=40))
 
 
 def _event(kind: object, talk: Talk) -> Event:
-    answer = talk.state.answer or Tag(99, 99)
+    answer = talk.state.answer or talk.state.guess or Tag(99, 99)
     match kind:
         case "voice":
             return VoiceStarted(talk.now - 60)
         case "silence":
             return VoiceStopped(talk.now - 64)
-        case "audible":
-            return Audible(answer)
-        case "ended":
-            return Ended(answer)
-        case "failed":
-            return Failed(answer)
-        case "bound":
-            return Bound(answer)
         case "greeting":
             return Greeting() if talk.state.turn == 0 and not talk.record else Tick()
+        case str(told) if told in _TOLD:
+            return _TOLD[told](answer)
         case str(text):
             return Typed(text)
         case float(p):
@@ -379,10 +401,12 @@ def _event(kind: object, talk: Talk) -> Event:
 
 
 @settings(max_examples=400, deadline=None)
-@given(_happenings())
-def test_invariants_hold_after_any_order_of_events(happenings: list[tuple[float, object]]) -> None:
+@given(_happenings(), _remedies)
+def test_invariants_hold_after_any_order_of_events(
+    happenings: list[tuple[float, object]], remedies: Remedies
+) -> None:
     """One audible answer a turn, nothing unconfirmed heard, nobody left waiting."""
-    talk = Talk()
+    talk = Talk(remedies=remedies)
     for pause, kind in happenings:
         talk.until(talk.now + pause)
         before = len(talk.record)
@@ -391,7 +415,7 @@ def test_invariants_hold_after_any_order_of_events(happenings: list[tuple[float,
         # No dead air: whatever is owed has a timer.
         open_turn = state.user in (User.PAUSING, User.CLOSING)
         judged = state.agent in (Agent.IDLE, Agent.STOPPED, Agent.DUCKED)
-        if state.agent is Agent.OWING or (open_turn and judged) or state.user is User.SPEAKING:
+        if waiting(state) or (open_turn and judged) or state.user is User.SPEAKING:
             assert wake_at(state, talk.now) is not None, state
         # What speaks, is owed or was cut off has a name; what is idle has none.
         assert (state.answer is None) == (state.agent is Agent.IDLE)
@@ -400,9 +424,26 @@ def test_invariants_hold_after_any_order_of_events(happenings: list[tuple[float,
     started: set[Tag] = set()
     released: dict[int, Tag] = {}
     gone: set[Tag] = set()
+    filled: dict[int, Tag] = {}
+    fillers = 0
     for _, action in talk.record:
         match action:
-            case Speculate(tag, text):
+            case Fill(tag, number):
+                assert released[tag.turn] == tag
+                # Never twice in a row, and one a turn at most.
+                assert tag.turn not in filled
+                assert tag.turn - 1 not in filled
+                assert number == fillers
+                filled[tag.turn] = tag
+                fillers += 1
+            case Carry(tag, again):
+                assert released[tag.turn] == tag == filled[tag.turn]
+                assert again.turn == tag.turn
+                filled[tag.turn] = again
+                gone.add(tag)
+            case Revoice(tag):
+                assert released[tag.turn] == tag
+            case Speculate(tag, text, _):
                 assert text
                 assert tag not in started
                 started.add(tag)
@@ -416,9 +457,13 @@ def test_invariants_hold_after_any_order_of_events(happenings: list[tuple[float,
                 released[tag.turn] = tag
             case Retract(tag):
                 assert released.pop(tag.turn) == tag
+                if filled.get(tag.turn) == tag:
+                    del filled[tag.turn]  # nothing of it was heard
             case Drop(tag):
                 assert tag in started
                 gone.add(tag)
+                if filled.get(tag.turn) == tag:
+                    del filled[tag.turn]
             case Stop(tag) | Resume(tag):
                 assert tag in started
             case _:

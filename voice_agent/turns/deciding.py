@@ -8,7 +8,6 @@ from voice_agent.turns.barge_in import Meaning, is_backchannel, meaning, same_wo
 from voice_agent.turns.endpoint import INCOMPLETE, required_silence_ms
 from voice_agent.turns.events import (
     Action,
-    Apologise,
     AskSound,
     Drop,
     Finalize,
@@ -21,7 +20,8 @@ from voice_agent.turns.events import (
     Tag,
     Unduck,
 )
-from voice_agent.turns.state import Agent, State, Step, User, close, judged, owe
+from voice_agent.turns.late import due, go_on, late, waiting
+from voice_agent.turns.state import Agent, Made, State, Step, User, close, judged, owe
 
 _ROUNDING_MS = 1e-3
 _FINAL_AHEAD_MS = 100.0
@@ -35,22 +35,17 @@ _LATE_GUESS_MS = 400.0
 def advance(s: State, now: float) -> Step:
     """Do what the time that has passed asks for."""
     actions: list[Action] = []
-    if s.agent is Agent.OWING and now >= s.answer_since + s.settings.answer_timeout_ms:
-        assert s.answer is not None
-        s, more = failed(s, s.answer, now)
-        actions.extend(more)
-    if s.user is User.QUIET:
-        return s, tuple(actions)
-    if s.agent is Agent.DUCKED:
+    if s.agent is Agent.DUCKED and s.user is not User.QUIET:
         s, more = _judge_overlap(s, now)
         actions.extend(more)
     if s.agent in (Agent.IDLE, Agent.STOPPED):
         for act in (_ask_sound, _guess, _finalize, _decide):
-            s, more = act(s, now)
-            actions.extend(more)
             if s.user is User.QUIET:
                 break
-    return s, tuple(actions)
+            s, more = act(s, now)
+            actions.extend(more)
+    s, more = late(s, now)
+    return s, (*actions, *more)
 
 
 def _judge_overlap(s: State, now: float) -> Step:
@@ -121,6 +116,7 @@ def _guess(s: State, now: float) -> Step:
         return s, ()
     tag = Tag(s.turn + 1, s.revision + 1)
     s = replace(s, revision=tag.revision, guess=tag, guess_text=s.text, guesses=s.guesses + 1)
+    s = replace(s, guess_made=Made(asked_at=now))
     return s, (Speculate(tag, s.guess_text),)
 
 
@@ -170,14 +166,18 @@ def _decided(s: State, now: float) -> Step:
         s = close(s)
         if interrupted is None:
             return s, (*dropped, NoTurn())
-        return replace(s, agent=Agent.SPEAKING), (*dropped, Resume(interrupted))
+        s = replace(s, agent=Agent.SPEAKING)
+        if not waiting(s):
+            return s, (*dropped, Resume(interrupted))
+        s, more = go_on(s, now)
+        return s, (*dropped, Resume(interrupted), *more)
     actions: list[Action] = []
-    tag = s.guess
+    tag, made = s.guess, s.guess_made
     if tag is None or not same_words(s.guess_text, text):
         if tag is not None:
             actions.append(Drop(tag))
             s = judged(s, right=False)
-        tag = Tag(s.turn + 1, s.revision + 1)
+        tag, made = Tag(s.turn + 1, s.revision + 1), Made(asked_at=now)
         actions.append(Speculate(tag, text))
     else:
         s = judged(s, right=True)
@@ -190,7 +190,7 @@ def _decided(s: State, now: float) -> Step:
         answer_tries=0,
         answer_final_owed=s.finals_owed > 0,
     )
-    return owe(s, tag, text, now), tuple(actions)
+    return owe(s, tag, text, now, made), tuple(actions)
 
 
 def wake_at(s: State, now: float) -> float | None:
@@ -198,9 +198,7 @@ def wake_at(s: State, now: float) -> float | None:
 
     What is due by ``now`` has been done by the step that led here, so only later times count.
     """
-    times: list[float | None] = []
-    if s.agent is Agent.OWING:
-        times.append(s.answer_since + s.settings.answer_timeout_ms)
+    times = due(s)
     if s.user is User.SPEAKING:
         times.append(s.opened_at + s.settings.max_turn_ms)
     if s.agent is Agent.DUCKED:
@@ -220,23 +218,3 @@ def wake_at(s: State, now: float) -> float | None:
         if s.user is User.CLOSING:
             times.append(s.closing_at + s.settings.final_wait_ms)
     return min((time for time in times if time is not None and time > now), default=None)
-
-
-def failed(s: State, tag: Tag, now: float) -> Step:
-    """Return what becomes of an answer that will not come: once more, an apology, nothing."""
-    if tag == s.guess:
-        return replace(s, guess=None, guess_text=""), (Drop(tag),)
-    if tag != s.answer or s.agent is not Agent.OWING:
-        return s, ()
-    tries = s.answer_tries + (2 if s.answer_bound and s.answer_tries == 0 else 1)
-    if tries == 1:
-        again = Tag(tag.turn, s.revision + 1)
-        text = s.answer_text
-        s = replace(s, revision=again.revision, answer=again, answer_since=now, answer_tries=1)
-        return s, (Drop(tag), Speculate(again, text), Release(again, text, s.quiet_at))
-    if tries == 2:
-        again = Tag(tag.turn, s.revision + 1)
-        s = replace(s, revision=again.revision, answer=again, answer_since=now, answer_tries=2)
-        s = replace(s, answer_bound=True)  # an apology answers no words and is not taken back
-        return s, (Drop(tag), Apologise(again))
-    return replace(s, agent=Agent.IDLE, answer=None), (Drop(tag),)

@@ -63,8 +63,36 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """The language model asks for a tool before it says anything."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """The first words of the answer have come from the language model."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Phrased:
+    """The first words that can be spoken have been given to the voice."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """The first audio of the answer is there, heard or held."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
 class Audible:
-    """The first sound of the answer has left for the user."""
+    """The first sound of the answer, or of its filler, has left for the user."""
 
     tag: Tag
 
@@ -81,6 +109,8 @@ class Failed:
     """The answer will not come: an engine failed or had nothing to say."""
 
     tag: Tag
+    voice: bool = False
+    """It has words, and it was the voice that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +137,10 @@ Event = (
     | SoundScore
     | Typed
     | Greeting
+    | Called
+    | Worded
+    | Phrased
+    | Voiced
     | Audible
     | Ended
     | Failed
@@ -143,6 +177,8 @@ class Speculate:
 
     tag: Tag
     text: str
+    fallback: bool = False
+    """By the other language model: the usual one is late or has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +201,30 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Retract:
     """The user goes on before anything was heard: hold the answer again, forget the turn."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The answer is late: say the filler of this number, as its beginning."""
+
+    tag: Tag
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What was heard of ``tag`` (a filler) becomes the beginning of ``again``; the rest of it is
+    given up."""
+
+    tag: Tag
+    again: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Revoice:
+    """Let the other voice say the words of the answer: the usual one is late or has failed."""
 
     tag: Tag
 
@@ -228,6 +288,9 @@ Action = (
     | Drop
     | Release
     | Retract
+    | Fill
+    | Carry
+    | Revoice
     | Correct
     | Duck
     | Hush

@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from voice_agent.turns.barge_in import same_words
-from voice_agent.turns.deciding import advance, failed
+from voice_agent.turns.deciding import advance
 from voice_agent.turns.events import (
     Action,
     Audible,
     Bound,
+    Called,
     Correct,
     Drop,
     Duck,
@@ -30,6 +31,7 @@ from voice_agent.turns.events import (
     Greet,
     Greeting,
     Heard,
+    Phrased,
     Release,
     Retract,
     SoundScore,
@@ -39,10 +41,13 @@ from voice_agent.turns.events import (
     Tag,
     Tick,
     Typed,
+    Voiced,
     VoiceStarted,
     VoiceStopped,
+    Worded,
 )
-from voice_agent.turns.state import Agent, State, Step, User, close, judged, open_turn, owe
+from voice_agent.turns.late import ask_again, failed, waiting
+from voice_agent.turns.state import Agent, State, Step, User, close, judged, made, open_turn, owe
 
 BREATH_MS = 200.0
 """Over the agent's voice, a silence no longer than this is part of the same sound."""
@@ -85,9 +90,19 @@ def _apply(s: State, event: Event, now: float) -> Step:
             tag = Tag(s.turn, s.revision + 1)
             greeted = replace(s, revision=tag.revision, answer_bound=True, answer_tries=2)
             return owe(greeted, tag, "", now), (Greet(tag),)
+        case Called(tag):
+            return made(s, tag, begun_at=now), ()
+        case Worded(tag):
+            return made(s, tag, begun_at=now, worded_at=now), ()
+        case Phrased(tag):
+            return made(s, tag, phrased_at=now), ()
+        case Voiced(tag):
+            return made(s, tag, voiced=True), ()
         case Audible(tag):
             if tag != s.answer or s.agent is not Agent.OWING:
                 return s, ()
+            if tag != s.filled:
+                s = made(s, tag, voiced=True)
             if s.user is User.QUIET or not s.settings.barge_in:
                 return replace(s, agent=Agent.SPEAKING), ()
             return replace(s, agent=Agent.DUCKED), (Duck(),)
@@ -95,8 +110,8 @@ def _apply(s: State, event: Event, now: float) -> Step:
             if tag != s.answer or s.agent is Agent.STOPPED:
                 return s, ()
             return replace(s, agent=Agent.IDLE, answer=None), ()
-        case Failed(tag):
-            return failed(s, tag, now)
+        case Failed(tag, voice):
+            return failed(s, tag, now, voice=voice)
         case Bound(tag):
             return replace(s, answer_bound=s.answer_bound or tag == s.answer), ()
         case Strained():
@@ -137,7 +152,9 @@ def _taken_back(s: State) -> State:
         segments=(s.answer_text,),
         guess=s.answer,
         guess_text=s.answer_text,
+        guess_made=s.answer_made,
         answer=None,
+        filled=None if s.filled == s.answer else s.filled,
     )
 
 
@@ -186,16 +203,9 @@ def _late_final(s: State, event: Heard, now: float) -> Step:
     s = replace(s, answer_final_owed=False)
     if s.answer is None or same_words(event.text, s.answer_text):
         return s, ()
-    if s.agent is not Agent.OWING or s.answer_bound:
+    if s.answer_bound or not waiting(s):
         return s, (Correct(s.turn, event.text),)
-    tag = Tag(s.turn, s.revision + 1)
-    dropped = s.answer
-    s = owe(replace(s, revision=tag.revision), tag, event.text, now)
-    return s, (
-        Drop(dropped),
-        Speculate(tag, event.text),
-        Release(tag, event.text, s.quiet_at),
-    )
+    return ask_again(s, event.text, now)
 
 
 def _typed(s: State, text: str, now: float) -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from voice_agent.turns.events import Action, Tag
 from voice_agent.turns.settings import TurnSettings
@@ -29,10 +30,42 @@ class Agent(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Remedies:
+    """What may be done about a late answer, ms; None: nothing."""
+
+    filler_after_ms: float | None = None
+    """A filler when nothing is there this long after the decision."""
+    words_to_sound_ms: float = 0.0
+    """How long an answer whose words have begun may take to sound; a filler waits for it."""
+    llm_after_ms: float | None = None
+    """Another language model when this one has said nothing for so long."""
+    tts_after_ms: float | None = None
+    """Another voice when this one has had words for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How far an answer has come."""
+
+    asked_at: float = 0.0
+    begun_at: float | None = None
+    """The language model has said something or asked for a tool."""
+    worded_at: float | None = None
+    phrased_at: float | None = None
+    voiced: bool = False
+    """Its audio is there, or some of it."""
+    fallback: bool = False
+    """The other language model was asked."""
+    revoiced: bool = False
+    """The other voice was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything that decides; times in ms on the clock of ``now``."""
 
     settings: TurnSettings
+    remedies: Remedies = Remedies()
     user: User = User.QUIET
     agent: Agent = Agent.IDLE
     turn: int = 0
@@ -63,6 +96,7 @@ class State:
     # The answer started on a guess.
     guess: Tag | None = None
     guess_text: str = ""
+    guess_made: Made = Made()
     guesses: int = 0
     hit_rate: float = 1.0
     """Share of guesses that were right, lately."""
@@ -71,11 +105,18 @@ class State:
     # The answer released.
     answer: Tag | None = None
     answer_text: str = ""
+    answer_made: Made = Made()
     answer_since: float = 0.0
+    """When it was last asked for."""
+    owed_since: float = 0.0
+    """When its turn was decided."""
     answer_bound: bool = False
     answer_tries: int = 0
     answer_final_owed: bool = False
     """The turn was decided on a partial; its final is still to come."""
+    filled: Tag | None = None
+    """The last answer that began with a filler."""
+    fillers: int = 0
 
     @property
     def text(self) -> str:
@@ -120,6 +161,23 @@ def close(s: State) -> State:
     return replace(s, user=User.QUIET, segments=(), partial="", guess=None, guess_text="")
 
 
-def owe(s: State, tag: Tag, text: str, now: float) -> State:
-    """Owe the user the answer ``tag`` to ``text``."""
-    return replace(s, agent=Agent.OWING, answer=tag, answer_text=text, answer_since=now)
+def owe(s: State, tag: Tag, text: str, now: float, made: Made | None = None) -> State:
+    """Owe the user the answer ``tag`` to ``text``, asked for now or ``made`` so far."""
+    return replace(
+        s,
+        agent=Agent.OWING,
+        answer=tag,
+        answer_text=text,
+        answer_made=made or Made(asked_at=now),
+        answer_since=now,
+        owed_since=now,
+    )
+
+
+def made(s: State, tag: Tag, **progress: Any) -> State:
+    """Note how far the answer ``tag`` has come, if it is one that counts."""
+    if tag == s.guess:
+        return replace(s, guess_made=replace(s.guess_made, **progress))
+    if tag == s.answer:
+        return replace(s, answer_made=replace(s.answer_made, **progress))
+    return s
