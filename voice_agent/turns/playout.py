@@ -10,15 +10,15 @@ whoever decides calls in between, and what happened is told through ``notify`` i
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from voice_agent.media import Pcm
 from voice_agent.turns.events import Tag
+from voice_agent.turns.reply import Clip, Reply, Word
 
 AUDIBLE = 10 ** (-45 / 20)
 """Level (of full scale, peak) from which a sample is a sound: -45 dBFS, as a headless caller
@@ -30,7 +30,7 @@ RAMP_MS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class FirstSound:
-    """The first sound of an answer is in the block being pulled."""
+    """The first sound of an answer, or of its filler, is in the block being pulled."""
 
     tag: Tag
 
@@ -59,50 +59,21 @@ class Underrun:
     samples: int
 
 
-PlayoutEvent = FirstSound | WordsPlayed | PlayedOut | Underrun
+@dataclass(frozen=True, slots=True)
+class OwnSound:
+    """The first sound behind the filler of an answer is in the block being pulled."""
 
-
-@dataclass(slots=True)
-class _Reply:
     tag: Tag
-    chunks: list[Pcm] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    length: int = 0
-    words: deque[tuple[str, int, int]] = field(default_factory=deque)
-    heard: list[tuple[str, int]] = field(default_factory=list)
-    """Words heard and where each began, in samples."""
-    position: int = 0
-    """Samples pulled."""
-    played: int = 0
-    """Samples heard; behind ``position`` only where the transport pulls ahead."""
-    complete: bool = False
-    audible: bool = False
 
-    def write(self, pcm: Pcm) -> None:
-        if pcm.size:
-            self.chunks.append(pcm)
-            self.starts.append(self.length)
-            self.length += pcm.size
 
-    def read(self, samples: int, into: Pcm) -> int:
-        """Copy up to ``samples`` samples from the position on; return how many."""
-        taken = min(samples, self.length - self.position)
-        done = 0
-        index = bisect_right(self.starts, self.position) - 1
-        while done < taken:
-            offset = self.position + done - self.starts[index]
-            part = self.chunks[index][offset : offset + taken - done]
-            into[done : done + part.size] = part
-            done += part.size
-            index += 1
-        return taken
+PlayoutEvent = FirstSound | OwnSound | WordsPlayed | PlayedOut | Underrun
 
 
 @dataclass(slots=True)
 class _InFlight:
     """A block pulled ahead: ``speech`` samples of an answer, then silence."""
 
-    reply: _Reply | None
+    reply: Reply | None
     speech: int
     silence: int
 
@@ -122,9 +93,9 @@ class Playout:
         self.rate_hz = rate_hz
         self._ducked_gain = 10 ** (duck_db / 20)
         self._notify = notify
-        self._playing: _Reply | None = None
-        self._stopped: _Reply | None = None
-        self._held: _Reply | None = None
+        self._playing: Reply | None = None
+        self._stopped: Reply | None = None
+        self._held: Reply | None = None
         self._gain = 1.0
         self._target = 1.0
         self._audible = asyncio.Event()
@@ -136,7 +107,8 @@ class Playout:
 
     def begin(self, tag: Tag) -> None:
         """Hold what will be written under ``tag``; whatever was held before is forgotten."""
-        self._held = _Reply(tag)
+        if self.playing != tag:  # it carries on with what was heard of another
+            self._held = Reply(tag)
 
     def write(self, tag: Tag, pcm: Pcm) -> None:
         """Append audio to ``tag``'s answer; stale tags are ignored."""
@@ -145,16 +117,16 @@ class Playout:
             reply.write(pcm)
             self._wake()
 
-    def words(self, tag: Tag, words: Sequence[tuple[str, int, int]]) -> None:
+    def words(self, tag: Tag, words: Sequence[Word]) -> None:
         """Say which words the samples [start, end) of ``tag``'s answer carry."""
         reply = self._reply(tag)
         if reply is not None:
-            reply.words.extend(words)
+            reply.add_words(words)
 
     def length(self, tag: Tag) -> int:
-        """Return the samples written under ``tag`` so far."""
+        """Return the samples written under ``tag`` so far, its filler not counted."""
         reply = self._reply(tag)
-        return reply.length if reply is not None else 0
+        return reply.own_length if reply is not None else 0
 
     def finish(self, tag: Tag) -> None:
         """Nothing more will be written under ``tag``."""
@@ -183,8 +155,20 @@ class Playout:
         if self._playing is not None and self._playing.tag == tag:
             self._recall()
             self._held, self._playing = self._playing, None
-            self._held.position = self._held.played = 0
+            self._held.hold()
             self._audible.clear()
+
+    def fill(self, tag: Tag, clip: Clip) -> None:
+        """Let ``tag``'s answer, of which nothing is there yet, begin with ``clip``."""
+        reply = self._playing
+        if reply is not None and reply.tag == tag and not reply.length:
+            reply.fill(clip)
+            self._wake()
+
+    def carry(self, tag: Tag, again: Tag) -> None:
+        """Let what was heard of ``tag`` be the beginning of the answer ``again``."""
+        if self._playing is not None and self._playing.tag == tag:
+            self._playing.tag, self._playing.complete = again, False
 
     def drop(self, tag: Tag) -> None:
         """Forget ``tag``'s answer."""
@@ -209,7 +193,7 @@ class Playout:
         """Raise the voice again; where it had fallen silent, from the last word on."""
         if self._playing is not None and self._target == 0.0:
             self._recall()
-            _rewind(self._playing)
+            self._playing.rewind()
         self._target = 1.0
         self._wake()
 
@@ -228,7 +212,7 @@ class Playout:
         reply, self._stopped = self._stopped, None
         if reply is None:
             return None
-        _rewind(reply)
+        reply.rewind()
         self._playing = reply
         self._gain = self._target = 1.0
         self._wake()
@@ -244,7 +228,7 @@ class Playout:
         """Return the words of ``tag``'s answer heard so far, as the language model wrote them."""
         for reply in (self._playing, self._stopped):
             if reply is not None and reply.tag == tag:
-                return _text(reply)
+                return reply.text
         return ""
 
     def recently_heard(self) -> str:
@@ -277,12 +261,11 @@ class Playout:
         self._in_flight.append(_InFlight(reply, taken, samples - taken))
         if taken:
             self._apply_gain(block)
-            if not reply.audible and _peak(block) >= AUDIBLE:
-                reply.audible = True
-                self._notify(FirstSound(reply.tag))
+            self._tell_first_sound(reply, block[:taken])
         if taken < samples and self._playing is reply:
             self._audible.clear()
-            if reply.audible and not reply.complete:
+            # Between a filler and its answer is the wait that the filler was for.
+            if reply.audible and reply.own_length and not reply.complete:
                 self._notify(Underrun(reply.tag, samples - taken))
         return block
 
@@ -336,50 +319,41 @@ class Playout:
         self._gain = float(gains[-1])
         np.multiply(block, gains, out=block, casting="unsafe")
 
-    def _tell_words(self, reply: _Reply) -> None:
-        said = []
-        while reply.words and reply.words[0][1] < reply.played:
-            text, start, _ = reply.words.popleft()
-            reply.heard.append((text, start))
-            said.append(text.strip())
+    def _tell_first_sound(self, reply: Reply, block: Pcm) -> None:
+        """Tell the first sounds in ``block``, which ends where the reply was pulled to."""
+        if not reply.audible and _peak(block) >= AUDIBLE:
+            reply.audible = True
+            self._notify(FirstSound(reply.tag))
+        own = min(block.size, reply.position - reply.filler)
+        if reply.filler and not reply.own_audible and own > 0 and _peak(block[-own:]) >= AUDIBLE:
+            reply.own_audible = True
+            self._notify(OwnSound(reply.tag))
+
+    def _tell_words(self, reply: Reply) -> None:
+        said = reply.newly_heard()
         if said:
             self._recent.extend(said)
             self._notify(WordsPlayed(reply.tag, " ".join(said)))
 
-    def _played_out(self, reply: _Reply) -> None:
-        left = [(text, start) for text, start, _ in reply.words]
-        reply.words.clear()
+    def _played_out(self, reply: Reply) -> None:
+        left = reply.rest_heard()
         if left:
-            reply.heard.extend(left)
-            self._notify(WordsPlayed(reply.tag, " ".join(text.strip() for text, _ in left)))
+            self._notify(WordsPlayed(reply.tag, " ".join(left)))
         if self._playing is reply:
             self._playing = None
             self._audible.clear()
-            self._notify(PlayedOut(reply.tag, _text(reply)))
+            self._notify(PlayedOut(reply.tag, reply.text))
 
     def _wake(self) -> None:
         playing = self._playing
         if playing is not None and playing.position < playing.length:
             self._audible.set()
 
-    def _reply(self, tag: Tag) -> _Reply | None:
+    def _reply(self, tag: Tag) -> Reply | None:
         for reply in (self._playing, self._held, self._stopped):
             if reply is not None and reply.tag == tag:
                 return reply
         return None
-
-
-def _rewind(reply: _Reply) -> None:
-    """Go back to the start of the last word heard: it may have been cut."""
-    if reply.heard:
-        text, start = reply.heard.pop()
-        end = reply.words[0][1] if reply.words else reply.played
-        reply.words.appendleft((text, start, max(start, end)))
-        reply.position = reply.played = min(start, reply.length)
-
-
-def _text(reply: _Reply) -> str:
-    return " ".join(text.strip() for text, _ in reply.heard)
 
 
 def _peak(block: Pcm) -> float:
