@@ -24,7 +24,11 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     LLMTextFrame,
 )
-from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+from pipecat.processors.aggregators.llm_context import (
+    NOT_GIVEN,
+    LLMContext,
+    LLMContextMessage,
+)
 
 from voice_agent.frames import ReplyStartFrame
 from voice_agent.turns.events import Tag
@@ -60,13 +64,21 @@ class Answers:
     ) -> None:
         self._ledger = ledger
         self._playout = playout
-        self._tools = tools if tools is not None and tools.standard_tools else None
+        self.offer(tools)
         self._push = push
         self._failed = failed
         self._drafts: dict[Tag, Draft] = {}
         self._decided: dict[Tag, asyncio.Event] = {}
         self.generating: Tag | None = None
         """The answer the language model is working on."""
+        self.aloud = True
+        """Answers begun from now on are spoken; otherwise they are only read."""
+        self.tool_choice: Any = NOT_GIVEN
+        """As chat completions have it, for answers asked for from now on."""
+
+    def offer(self, tools: ToolsSchema | None) -> None:
+        """Let the language model call these tools in rounds that start from now on."""
+        self._tools = tools if tools is not None and tools.standard_tools else None
 
     # ----- what the machine decides -----
 
@@ -90,6 +102,10 @@ class Answers:
         self._ledger.commit(self._drafts[tag], text)
         self._playout.release(tag)
         self._decided[tag].set()
+
+    def remember(self, turn: int, text: str) -> None:
+        """The turn is decided, and whoever wants an answer asks for it."""
+        self._ledger.commit(Draft(Tag(turn, 0), text), text)
 
     def retract(self, tag: Tag) -> None:
         """The turn goes on and nothing was heard: hold the answer again."""
@@ -164,6 +180,17 @@ class Answers:
         if not draft.calls:
             self._run_llm(draft)
 
+    def hand_over(self, tag: Tag, call_id: str) -> None:
+        """A tool call is somebody else's to run: the answer ends without its result, which a later
+        turn brings."""
+        draft = self._drafts.get(tag)
+        if draft is None or call_id not in draft.calls:
+            return
+        draft.calls.discard(call_id)
+        draft.handed_over = True
+        if draft.complete:
+            self._finish(tag)
+
     def late_result(self, tag: Tag, call_id: str, result: Any) -> None:
         """A tool ended after its answer was interrupted: what it did is remembered."""
         self._ledger.add_result(tag.turn, call_id, result)
@@ -174,7 +201,7 @@ class Answers:
         if self.generating is not None:
             self._push(InterruptionFrame())
         self.generating = tag
-        draft = self._drafts[tag] = Draft(tag, text)
+        draft = self._drafts[tag] = Draft(tag, text, aloud=self.aloud)
         self._decided[tag] = asyncio.Event()
         self._playout.begin(tag)
         self._push(ReplyStartFrame(turn=tag.turn, revision=tag.revision))
@@ -184,7 +211,7 @@ class Answers:
         draft.rounds += 1
         messages = cast(list[LLMContextMessage], self._ledger.provisional(draft))
         if self._tools is not None:
-            context = ReplyContext(messages=messages, tools=self._tools)
+            context = ReplyContext(messages, self._tools, self.tool_choice)
         else:
             context = ReplyContext(messages=messages)
         context.tag = draft.tag
@@ -200,7 +227,11 @@ class Answers:
     def _finish(self, tag: Tag) -> None:
         if self.generating == tag:
             self.generating = None
-        if self._playout.length(tag):
+        draft = self._drafts.get(tag)
+        silent = draft is not None and (
+            draft.handed_over or (not draft.aloud and self._playout.worded(tag))
+        )
+        if silent or self._playout.length(tag):
             self._playout.finish(tag)
         else:
             logger.warning("an answer has nothing to say")

@@ -14,6 +14,7 @@ from voice_agent.turns.events import (
     Hush,
     NoTurn,
     Release,
+    Remember,
     Resume,
     Speculate,
     Stop,
@@ -38,14 +39,18 @@ def advance(s: State, now: float) -> Step:
     if s.agent is Agent.DUCKED and s.user is not User.QUIET:
         s, more = _judge_overlap(s, now)
         actions.extend(more)
-    if s.agent in (Agent.IDLE, Agent.STOPPED):
-        for act in (_ask_sound, _guess, _finalize, _decide):
+    if s.agent in (Agent.IDLE, Agent.STOPPED) or not s.decides:
+        for act in (_ask_sound, _guess, _finalize, _decide) if s.decides else (_decide,):
             if s.user is User.QUIET:
                 break
             s, more = act(s, now)
             actions.extend(more)
     s, more = late(s, now)
-    return s, (*actions, *more)
+    actions.extend(more)
+    if more and s.agent is Agent.IDLE and s.user is not User.QUIET:
+        s, more = advance(s, now)  # given up at last: the turn that waited for it can be decided
+        actions.extend(more)
+    return s, tuple(actions)
 
 
 def _judge_overlap(s: State, now: float) -> Step:
@@ -88,6 +93,7 @@ def _guess_at(s: State) -> float | None:
     """When an answer may be started on what was heard so far; None: not on this."""
     if (
         not s.settings.speculate
+        or not s.answers
         or not s.text
         or s.guess is not None
         or s.guesses >= s.settings.speculations_max
@@ -142,11 +148,11 @@ def _finalize(s: State, now: float) -> Step:
 
 def _decide(s: State, now: float) -> Step:
     actions: list[Action] = []
-    if s.user is User.SPEAKING and now >= s.opened_at + s.settings.max_turn_ms:
+    if s.user is User.SPEAKING and s.decides and now >= s.opened_at + s.settings.max_turn_ms:
         s = replace(s, user=User.CLOSING, closing_at=now, quiet_at=now, final_asked=True)
         s = replace(s, finals_owed=s.finals_owed + 1)
         actions.append(Finalize())
-    if s.user is User.PAUSING:
+    if s.user is User.PAUSING and s.decides:
         needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
         if now >= s.quiet_at + needed:
             s = replace(s, user=User.CLOSING, closing_at=now)
@@ -171,6 +177,12 @@ def _decided(s: State, now: float) -> Step:
             return s, (*dropped, Resume(interrupted))
         s, more = go_on(s, now)
         return s, (*dropped, Resume(interrupted), *more)
+    if not s.answers:
+        remembered = Remember(s.turn + 1, text, s.quiet_at)
+        if s.agent is Agent.STOPPED:
+            s = replace(s, agent=Agent.IDLE, answer=None)
+        s = replace(close(s), turn=s.turn + 1, answer_final_owed=s.finals_owed > 0)
+        return s, (remembered,)
     actions: list[Action] = []
     tag, made = s.guess, s.guess_made
     if tag is None or not same_words(s.guess_text, text):
@@ -199,6 +211,10 @@ def wake_at(s: State, now: float) -> float | None:
     What is due by ``now`` has been done by the step that led here, so only later times count.
     """
     times = due(s)
+    if not s.decides:
+        closing = s.closing_at + s.settings.final_wait_ms
+        times.append(closing if s.user is User.CLOSING else None)
+        return min((time for time in times if time is not None and time > now), default=None)
     if s.user is User.SPEAKING:
         times.append(s.opened_at + s.settings.max_turn_ms)
     if s.agent is Agent.DUCKED:

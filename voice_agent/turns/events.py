@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from voice_agent.turns.settings import TurnSettings
+
 
 class Tag(NamedTuple):
     """Names an answer: the turn it belongs to and the revision of the words it answers."""
@@ -55,11 +57,36 @@ class Typed:
     """A turn that needs no deciding: typed text or a key pressed on a phone."""
 
     text: str
+    """Empty: nothing new was said, and what is remembered is to be answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
     """The conversation begins with an answer nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The client says that the user has finished, whatever was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The client wants what the user has said since the last turn forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The client wants no more of the answer, and nothing in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The client has other wishes from now on; see ``State.decides`` and ``State.answers``."""
+
+    settings: TurnSettings
+    decides: bool = True
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +164,10 @@ Event = (
     | SoundScore
     | Typed
     | Greeting
+    | Committed
+    | Cleared
+    | Silenced
+    | Configured
     | Called
     | Worded
     | Phrased
@@ -196,6 +227,16 @@ class Release:
     text: str
     user_stopped: float
     """Last sample of the user's voice, or when the text was typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """The turn is decided and nobody is to answer it yet: remember ``text`` as the user's words."""
+
+    turn: int
+    text: str
+    user_stopped: float
+    """As in ``Release``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +328,7 @@ Action = (
     | Speculate
     | Drop
     | Release
+    | Remember
     | Retract
     | Fill
     | Carry

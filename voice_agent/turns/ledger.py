@@ -28,6 +28,10 @@ class Draft:
     """Tool calls and their results, in order."""
     calls: set[str] = field(default_factory=set)
     """Tool calls without a result yet."""
+    aloud: bool = True
+    """It is spoken; otherwise its words are all there is of it."""
+    handed_over: bool = False
+    """Tool calls went to the client, who brings their results in a later turn."""
     rounds: int = 0
     """LLM rounds started."""
     rounds_ended: int = 0

@@ -22,6 +22,9 @@ from voice_agent.turns.events import (
     Audible,
     Bound,
     Called,
+    Cleared,
+    Committed,
+    Configured,
     Correct,
     Drop,
     Duck,
@@ -34,6 +37,7 @@ from voice_agent.turns.events import (
     Phrased,
     Release,
     Retract,
+    Silenced,
     SoundScore,
     Speculate,
     Stop,
@@ -48,6 +52,7 @@ from voice_agent.turns.events import (
 )
 from voice_agent.turns.late import ask_again, failed, waiting
 from voice_agent.turns.state import Agent, State, Step, User, close, judged, made, open_turn, owe
+from voice_agent.turns.told import told
 
 BREATH_MS = 200.0
 """Over the agent's voice, a silence no longer than this is part of the same sound."""
@@ -90,6 +95,8 @@ def _apply(s: State, event: Event, now: float) -> Step:
             tag = Tag(s.turn, s.revision + 1)
             greeted = replace(s, revision=tag.revision, answer_bound=True, answer_tries=2)
             return owe(greeted, tag, "", now), (Greet(tag),)
+        case Committed() | Cleared() | Silenced() | Configured():
+            return told(s, event, now)
         case Called(tag):
             return made(s, tag, begun_at=now), ()
         case Worded(tag):
@@ -201,7 +208,9 @@ def _heard(s: State, event: Heard, now: float) -> Step:
 
 def _late_final(s: State, event: Heard, now: float) -> Step:
     s = replace(s, answer_final_owed=False)
-    if s.answer is None or same_words(event.text, s.answer_text):
+    if s.answer is None:
+        return s, () if s.answers else (Correct(s.turn, event.text),)
+    if same_words(event.text, s.answer_text):
         return s, ()
     if s.answer_bound or not waiting(s):
         return s, (Correct(s.turn, event.text),)

@@ -128,6 +128,11 @@ class Playout:
         reply = self._reply(tag)
         return reply.own_length if reply is not None else 0
 
+    def worded(self, tag: Tag) -> bool:
+        """Whether there are words of ``tag``'s answer."""
+        reply = self._reply(tag)
+        return reply is not None and bool(reply.words or reply.heard)
+
     def finish(self, tag: Tag) -> None:
         """Nothing more will be written under ``tag``."""
         reply = self._reply(tag)

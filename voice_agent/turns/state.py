@@ -66,6 +66,10 @@ class State:
 
     settings: TurnSettings
     remedies: Remedies = Remedies()
+    decides: bool = True
+    """When the user has finished is decided here; otherwise only the client says so."""
+    answers: bool = True
+    """A decided turn is answered; otherwise only remembered, until an answer is asked for."""
     user: User = User.QUIET
     agent: Agent = Agent.IDLE
     turn: int = 0

@@ -50,6 +50,7 @@ from voice_agent.turns.events import (
     Heard,
     Hush,
     Release,
+    Remember,
     Resume,
     Retract,
     SoundScore,
@@ -297,6 +298,8 @@ class TurnTaking(FrameProcessor):
                 self.answers.drop(tag)
             case Release(tag, text, _):
                 self.answers.release(tag, text)
+            case Remember(turn, text, _):
+                self.answers.remember(turn, text)
             case Retract(tag):
                 self.answers.retract(tag)
             case Correct(turn, text):
