@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
 from voice_agent.paths import models_dir, pipelines_dir, shown
+from voice_agent.trace.settings import TraceSettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class PipelineFile(_Section):
     vad: VadSettings = VadSettings()
     turns: TurnSettings = TurnSettings()
     budget: BudgetSettings = BudgetSettings()
+    trace: TraceSettings = TraceSettings()
     sessions: SessionSettings = SessionSettings()
     server: ServerSettings = ServerSettings()
 
@@ -102,6 +104,7 @@ class Pipeline:
     vad: VadSettings
     turns: TurnSettings
     budget: BudgetSettings
+    trace: TraceSettings
     sessions: SessionSettings
     server: ServerSettings
     search_path: tuple[Path, ...]
@@ -221,6 +224,7 @@ class _Tables:
             vad=parsed.vad,
             turns=parsed.turns,
             budget=parsed.budget,
+            trace=parsed.trace,
             sessions=parsed.sessions,
             server=parsed.server,
             search_path=search_path,

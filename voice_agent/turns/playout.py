@@ -33,6 +33,8 @@ class FirstSound:
     """The first sound of an answer, or of its filler, is in the block being pulled."""
 
     tag: Tag
+    lead_in_ms: float = 0.0
+    """Blocks of silence of the answer that were pulled before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +330,8 @@ class Playout:
         """Tell the first sounds in ``block``, which ends where the reply was pulled to."""
         if not reply.audible and _peak(block) >= AUDIBLE:
             reply.audible = True
-            self._notify(FirstSound(reply.tag))
+            lead_in_ms = (reply.position - block.size) / self.rate_hz * 1000.0
+            self._notify(FirstSound(reply.tag, lead_in_ms))
         own = min(block.size, reply.position - reply.filler)
         if reply.filler and not reply.own_audible and own > 0 and _peak(block[-own:]) >= AUDIBLE:
             reply.own_audible = True
