@@ -22,6 +22,7 @@ from voice_agent.engines import EngineError, EngineSettings
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.ports import PortError, bind
 from voice_agent.server import MAX_BODY_BYTES, serve
+from voice_agent.trace.settings import TraceSettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
@@ -40,6 +41,9 @@ class StandIn:
         self.stops: list[float] = []
         self.stop_may_end = asyncio.Event()
         self.stop_may_end.set()
+
+    def figures(self) -> dict[str, Any]:
+        return {"loop_lag_ms": {"p50": 0.0, "p99": 0.0, "max": 0.0}}
 
     async def start(self) -> None:
         if self.start_error:
@@ -75,6 +79,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         vad=VadSettings(),
         turns=TurnSettings(),
         budget=BudgetSettings(),
+        trace=TraceSettings(),
         sessions=SessionSettings(),
         server=ServerSettings(**server),
         search_path=(),

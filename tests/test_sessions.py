@@ -181,7 +181,7 @@ async def test_the_rehearsal_leaves_nothing(fast: Path) -> None:
         assert alive(Conversation) == []
         assert alive(FrameProcessor) == []
         assert server.conversations.active == 0
-        assert server.conversations.figures()["turns"] == 0
+        assert server.conversations.figures()["turns"] == {}
 
 
 async def test_nothing_is_left_of_a_server_either(fast: Path) -> None:

@@ -7,45 +7,38 @@ from playout. Everything the conversation started ends with ``run``.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import product
+from dataclasses import replace
 from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import Frame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline as FramePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
 from voice_agent.agents.tools import Tool
-from voice_agent.config import Pipeline
+from voice_agent.budget.verdict import judge
 from voice_agent.engines import SessionInfo
-from voice_agent.fallback import PairedEngines
 from voice_agent.frames import ExpectedWordsFrame
 from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
-from voice_agent.trace.turns import TurnClock, TurnLatency
+from voice_agent.trace.assembly import Origin
+from voice_agent.trace.model import TOTAL, Session, Turn, Verdict
+from voice_agent.trace.observer import TraceObserver
+from voice_agent.trace.totals import GUESSES
+from voice_agent.trace.tracing import Tracing
 from voice_agent.turns.answers import ReplyContext
 from voice_agent.turns.ears import Ears
-from voice_agent.turns.events import (
-    Action,
-    Event,
-    Greeting,
-    Phrased,
-    Tag,
-    Typed,
-    Voiced,
-    Worded,
-)
+from voice_agent.turns.events import Action, Event, Greeting, Tag, Typed
 from voice_agent.turns.gate import ReplyGate
 from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.playout import Playout, PlayoutEvent
-from voice_agent.turns.state import Agent, Remedies, State, User
+from voice_agent.turns.state import Agent, State, User
 from voice_agent.turns.taking import Lines, TurnTaking
 
 GREET_ANYWAY_S = 2.5
@@ -53,30 +46,11 @@ GREET_ANYWAY_S = 2.5
 
 MAX_EXPECTED_WORDS = 500
 
-WORDS_TO_SOUND_MS = 200.0
-"""How long an answer whose words have begun may take to sound, where no budget says it."""
-
 GOODBYES = {
     "idle": "Nobody has said anything for a while, so I hung up.",
     "shutdown": "The server is shutting down. Please call again in a moment.",
     "error": "Something went wrong on the server's side.",
 }
-
-
-def remedies(pipeline: Pipeline) -> Remedies:
-    """Return what a pipeline's ``budget.on_miss`` says may be done about a late answer."""
-    budget = pipeline.budget
-    limits = budget.limits()
-    other_llm, other_tts = pipeline.llm_fallback, pipeline.tts_fallback
-    return Remedies(
-        filler_after_ms=budget.filler.after_ms if "filler" in budget.on_miss else None,
-        words_to_sound_ms=sum(
-            limits.get(stage, WORDS_TO_SOUND_MS / 2)
-            for stage in ("llm_first_clause", "tts_first_audio")
-        ),
-        llm_after_ms=budget.fallback.llm_after_ms if other_llm is not None else None,
-        tts_after_ms=budget.fallback.tts_after_ms if other_tts is not None else None,
-    )
 
 
 class Conversation:
@@ -87,7 +61,7 @@ class Conversation:
         transport: The caller's connection; closed when the conversation is over.
         conversation_id: Names it to the client, who may come back with it.
         ledger: What an earlier connection of this conversation left behind.
-        on_latency: Told of every turn's latency.
+        tracing: Where its turns go.
     """
 
     def __init__(
@@ -97,39 +71,27 @@ class Conversation:
         *,
         conversation_id: str | None = None,
         ledger: Ledger | None = None,
-        on_latency: Callable[[TurnLatency], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.id = conversation_id or uuid.uuid4().hex
         self._resources = resources
         self._transport = transport
-        self._on_latency = on_latency
+        self._tracing = tracing
         self._resumed = ledger is not None and bool(ledger.exchanges)
         self._greeted = False
         self._last_active_ms = now_ms()
-        self._worded: Tag | None = None
-        self._phrased: Tag | None = None
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._clock = TurnClock(
-            lambda tag: self._playout.length(tag) / self._playout.rate_hz * 1000.0
-        )
         pipeline, agent = resources.pipeline, resources.agent
+        self._budgets = pipeline.budget.limits()
+        self.trace = self._traced(tracing)
         self.ledger = ledger or Ledger(agent.system_prompt(agent.now()))
 
         session = SessionInfo(self.id, HEARD_HZ, transport.audio_out_hz)
         self._playout = Playout(
             transport.audio_out_hz, pipeline.turns.duck_db, lambda event: taking.on_playout(event)
         )
-        engines = PairedEngines.of(
-            resources.llm(session),
-            resources.fallback_llm(session),
-            resources.tts(session),
-            resources.fallback_tts(session),
-            lambda: resources.objective.first_clause_max_words,
-        )
-        for llm in engines.llms.services:
-            llm.add_event_handler("on_before_push_frame", self._count_token)
-        for tts in engines.voices.services:
-            tts.add_event_handler("on_tts_request", self._note_clause)
+        llm = resources.llm(session)
+        llm.add_event_handler("on_before_push_frame", self.trace.on_llm_push)
         tools = resources.tools.tools(self.id)
         self._taking = taking = TurnTaking(
             pipeline.turns,
@@ -139,19 +101,11 @@ class Conversation:
             words=resources.words,
             sound=resources.sound.asker() if resources.sound is not None else None,
             listened=lambda since_ms: ears.remembered(since_ms),
-            lines=Lines(
-                greeting=agent.greeting,
-                fillers=pipeline.budget.filler.phrases,
-                clip=lambda text: resources.phrases.clip(
-                    pipeline.tts, text, transport.audio_out_hz
-                ),
-            ),
-            remedies=remedies(pipeline),
-            engines=engines,
+            lines=Lines(greeting=agent.greeting),
         )
-        for llm, tool in product(engines.llms.services, tools):
+        for tool in tools:
             llm.register_function(tool.name, self._tool_handler(tool))
-        ears = Ears(
+        self._ears = ears = Ears(
             transport,
             resources.vad.stream(),
             pipeline.vad,
@@ -160,8 +114,9 @@ class Conversation:
         )
         gate = ReplyGate(
             self._playout,
-            on_first_audio=self._note_first_audio,
-            on_round_ended=taking.answers.round_ended,
+            on_clause=self.trace.on_clause,
+            on_audio=self.trace.on_audio,
+            on_round_ended=self._round_ended,
         )
         self._rtvi = RtviClient(
             transport.send,
@@ -172,9 +127,12 @@ class Conversation:
             on_client_message=self._on_client_message,
         )
         taking.observe(self._observe)
+        taking.observe(self.trace.observe)
         taking.observe(self._rtvi.observe)
         self._worker = PipelineWorker(
-            FramePipeline([ears, resources.asr(session), taking, *engines.row(), gate]),
+            FramePipeline(
+                [ears, resources.asr(session), taking, llm, resources.tts(session), gate]
+            ),
             params=PipelineParams(
                 audio_in_sample_rate=HEARD_HZ,
                 audio_out_sample_rate=transport.audio_out_hz,
@@ -193,6 +151,7 @@ class Conversation:
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         await runner.add_workers(self._worker)
         reason = "error"
+        began = self._note_session()
         try:
             async with asyncio.TaskGroup() as tasks:
                 pipeline = tasks.create_task(runner.run(), name=f"pipeline {self.id}")
@@ -210,6 +169,8 @@ class Conversation:
                     helper.cancel()
                 await self._worker.cancel(reason=reason)
         finally:
+            self.trace.end(failed=reason == "error")
+            self._note_session(began, reason)
             await self._transport.close()
         return reason
 
@@ -271,13 +232,55 @@ class Conversation:
         did = ", ".join(f"{type(a).__name__}{list(getattr(a, 'tag', ()))}" for a in actions) or "-"
         sides = f"{state.user.name}, {state.agent.name}"
         logger.debug(f"{now:.0f} {type(event).__name__} -> {did} ({sides})")
-        latency = self._clock.event(now, event, actions, state)
-        if latency is not None:
-            parts = ", ".join(f"{s.name} {s.ms:.0f}" for s in latency.segments)
-            logger.info(f"turn {latency.turn}: {latency.v2v_ms:.0f} ms ({parts})")
-            self._rtvi.tell_server(latency.message())
-            if self._on_latency is not None:
-                self._on_latency(latency)
+
+    def _traced(self, tracing: Tracing | None) -> TraceObserver:
+        pipeline, transport = self._resources.pipeline, self._transport
+        origin = Origin(
+            self.id,
+            tracing.run.id if tracing is not None else "",
+            pipeline.name,
+            transport.name,
+            dict(transport.ids) or None,
+            epoch_s=time.time() - now_ms() / 1000.0,
+            transcripts=tracing is not None and tracing.settings.transcripts,
+        )
+        return TraceObserver(
+            origin,
+            tell=tracing.turn if tracing is not None else lambda turn: None,
+            on_first_sound=self._tell_latency,
+            judge=self._judge,
+            received=lambda at_ms: self._ears.arrived_ms(at_ms),
+            measured=tracing.measured if tracing is not None else lambda since_ms: {},
+        )
+
+    def _note_session(self, began: Session | None = None, reason: str = "") -> Session:
+        now = round(time.time(), 3)
+        if began is None:
+            session = self.trace.origin.session_at(now)
+        else:
+            session = replace(began, ended_at=now, reason=reason)
+        if self._tracing is not None:
+            self._tracing.session(session)
+        return session
+
+    def _judge(self, turn: Turn) -> Verdict | None:
+        return judge(turn, self._budgets)
+
+    def _tell_latency(self, turn: Turn) -> None:
+        waited = {stage: ms for stage, ms in turn.stages().items() if stage != TOTAL}
+        parts = ", ".join(f"{stage} {ms:.0f}" for stage, ms in waited.items())
+        logger.info(f"turn {turn.turn}: {turn.v2v_ms:.0f} ms ({parts})")
+        self._rtvi.tell_server(
+            {
+                "type": "latency",
+                "id": turn.id,
+                "turn": turn.turn,
+                "v2v_ms": turn.v2v_ms,
+                "segments": [{"name": stage, "ms": ms} for stage, ms in waited.items()],
+                "guessed": turn.figures["hits"] > 0,
+                "figures": {name: turn.figures[name] for name in GUESSES},
+            }
+        )
 
     def _on_client_message(self, kind: str, data: Any) -> bool:
         """Take the answer sheet of the scripted recogniser; nothing else is understood."""
@@ -290,31 +293,27 @@ class Conversation:
         self._taking.tell_recogniser(ExpectedWordsFrame(words=words[:MAX_EXPECTED_WORDS]))
         return True
 
-    async def _count_token(self, llm: FrameProcessor, frame: Frame) -> None:
-        tag = self._taking.answers.generating
-        if tag is None or not isinstance(frame, LLMTextFrame):
-            return
-        self._clock.token(tag, now_ms())
-        if tag != self._worded and not frame.text.isspace():
-            self._worded = tag
-            self._taking.post(Worded(tag))
-
-    async def _note_clause(self, _tts: FrameProcessor, _context_id: str, _text: str) -> None:
-        tag = self._taking.answers.generating
-        if tag is not None and tag != self._phrased:
-            self._phrased = tag
-            self._taking.post(Phrased(tag))
-
-    def _note_first_audio(self, tag: Tag) -> None:
-        self._clock.first_audio(tag, now_ms())
-        self._taking.post(Voiced(tag))
+    def _round_ended(self, tag: Tag) -> None:
+        self.trace.on_synthesized(tag)
+        self._taking.answers.round_ended(tag)
 
     def _tool_handler(self, tool: Tool) -> Callable[[FunctionCallParams], Awaitable[None]]:
         async def handle(params: FunctionCallParams) -> None:
             tag = params.context.tag if isinstance(params.context, ReplyContext) else None
-            if not tool.read_only and tag is not None:
+            if tag is None:
+                await params.result_callback(await self._run_tool(tool, None, params))
+                return
+            call = params.tool_call_id
+            self.trace.tool_began(tag, call, tool.name, read_only=tool.read_only)
+            if not tool.read_only:
                 await self._taking.decided(tag)
-            result = await self._run_tool(tool, tag, params)
+            self.trace.tool_ran(tag, call)
+            failed = True
+            try:
+                result = await self._run_tool(tool, tag, params)
+                failed = isinstance(result, dict) and "error" in result
+            finally:
+                self.trace.tool_ended(tag, call, failed=failed)
             await params.result_callback(result)
 
         return handle

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Literal, Protocol
 
 import uvicorn
@@ -30,7 +30,6 @@ from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
 from voice_agent.paths import web_dir
 from voice_agent.process import rss_mb
-from voice_agent.trace.loop_lag import LoopLag
 
 MAX_BODY_BYTES = 64 * 1024
 """An SDP offer is 2 to 6 kB."""
@@ -50,6 +49,10 @@ class Conversations(Protocol):
     @property
     def max(self) -> int:
         """Conversations at most."""
+        ...
+
+    def figures(self) -> dict[str, Any]:
+        """What the health check says of the calls."""
         ...
 
     async def start(self) -> None:
@@ -117,22 +120,11 @@ class CallsApi:
     def __init__(self, pipeline: Pipeline, conversations: Conversations) -> None:
         self._pipeline = pipeline
         self._conversations = conversations
-        self._lag = LoopLag()
         self._draining = False
 
     def drain(self) -> None:
         """Take no more calls; health says so."""
         self._draining = True
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Watch the event loop for as long as the server runs."""
-        async with asyncio.TaskGroup() as tasks:
-            heartbeat = tasks.create_task(self._lag.run())
-            try:
-                yield
-            finally:
-                heartbeat.cancel()
 
     async def offer(self, request: Request) -> Response:
         """``POST``: start, renegotiate or resume a conversation."""
@@ -157,7 +149,7 @@ class CallsApi:
                 "ready": not self._draining,
                 "pipeline": self._pipeline.name,
                 "sessions": sessions,
-                "loop_lag_ms": self._lag.figures(),
+                **self._conversations.figures(),
                 "rss_mb": round(rss_mb(), 1),
             }
         )
@@ -191,7 +183,6 @@ def create_app(pipeline: Pipeline, conversations: Conversations) -> Starlette:
             Busy: _busy,
             Exception: _bug,
         },
-        lifespan=api.lifespan,
     )
     app.state.drain = api.drain
     return app

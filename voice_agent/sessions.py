@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from aiortc.sdp import candidate_from_sdp
@@ -20,15 +19,13 @@ from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
 from voice_agent.ports import is_loopback
 from voice_agent.resources import Resources
-from voice_agent.trace.turns import Guesses, TurnLatency
+from voice_agent.trace.tracing import Tracing
 from voice_agent.transports.rehearsal import Rehearsal
 from voice_agent.transports.webrtc import WebRtcTransport
 from voice_agent.turns.ledger import Ledger
 
 RETRY_AFTER_S = 20.0
 """What a caller is told to wait when all lines are busy."""
-REMEMBERED_TURNS = 1000
-"""Latencies kept for the health figures."""
 
 
 @dataclass(slots=True)
@@ -62,8 +59,7 @@ class Conversations:
         self._answering: list[str] = []
         self._kept: dict[str, _Kept] = {}
         self._stopping = False
-        self._guesses = Guesses()
-        self._latencies: deque[TurnLatency] = deque(maxlen=REMEMBERED_TURNS)
+        self.tracing = Tracing(pipeline)
 
     @property
     def active(self) -> int:
@@ -82,6 +78,7 @@ class Conversations:
             EngineError: With what is missing and what to do.
         """
         await self._resources.start()
+        await self.tracing.start()
         greeted = self._pipeline.greeting and bool(self._resources.agent.greeting)
         await Conversation(self._resources, Rehearsal(greeted=greeted)).run()
 
@@ -92,6 +89,7 @@ class Conversations:
         await asyncio.gather(*(call.conversation.finish("shutdown", grace_s) for call in calls))
         tasks = [call.task for call in calls if call.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.tracing.stop()
         await self._resources.stop()
 
     @contextmanager
@@ -141,7 +139,7 @@ class Conversations:
             transport,
             conversation_id=conversation_id if kept else uuid.uuid4().hex,
             ledger=kept,
-            on_latency=self._note,
+            tracing=self.tracing,
         )
         call = self._calls[key] = _Call(conversation, transport, address)
         call.task = asyncio.create_task(self._converse(key, call), name=f"call {key}")
@@ -195,16 +193,8 @@ class Conversations:
                 raise BadOffer("a candidate cannot be read") from error
 
     def figures(self) -> dict[str, Any]:
-        """Return what the calls' turns have cost so far: counts, and v2v percentiles in ms."""
-        v2v = sorted(latency.v2v_ms for latency in self._latencies)
-        return {
-            "turns": len(v2v),
-            "v2v_ms": {
-                "p50": round(v2v[len(v2v) // 2], 1) if v2v else None,
-                "p95": round(v2v[min(len(v2v) - 1, int(len(v2v) * 0.95))], 1) if v2v else None,
-            },
-            "guesses": asdict(self._guesses),
-        }
+        """Return how the calls are doing: turns, v2v percentiles, guesses, the loop's lag."""
+        return self.tracing.figures()
 
     # ----- one call -----
 
@@ -219,10 +209,6 @@ class Conversations:
         if not isinstance(call.transport, WebRtcTransport):
             raise BadOffer("no such call")
         return call.transport
-
-    def _note(self, latency: TurnLatency) -> None:
-        self._latencies.append(latency)
-        self._guesses.add(latency.guesses)
 
     async def _converse(self, key: str, call: _Call) -> None:
         began = time.monotonic()

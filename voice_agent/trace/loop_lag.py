@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import TypedDict
 
 INTERVAL_S = 0.02
@@ -45,6 +46,12 @@ class LoopLag:
     def observe(self, lag_ms: float) -> None:
         """Keep one lag; being early (timers are coarse) counts as 0."""
         self._lags_ms.append(max(0.0, lag_ms))
+
+    def worst(self, ms: float) -> float:
+        """Return the longest lag of the last ``ms``, ms; 0.0 before the first beat."""
+        beats = int(ms / (INTERVAL_S * 1000.0)) + 1
+        recent = islice(reversed(self._lags_ms), beats)
+        return round(max(recent, default=0.0), 1)
 
     def figures(self) -> LagFigures:
         """Return p50, p99 and max; zeros before the first beat."""

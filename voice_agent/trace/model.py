@@ -132,6 +132,8 @@ class Turn:
     guilty: BudgetKey | None = None
     v2v_ms: float | None = None
     """None: no sound of an answer (yet)."""
+    ended_ms: float | None = None
+    """When the answer had been heard, was stopped for good, or was given up; None: not over."""
     segments: tuple[Segment, ...] = ()
     spans: tuple[Span, ...] = ()
     events: tuple[Event, ...] = ()

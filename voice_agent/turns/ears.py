@@ -63,7 +63,8 @@ class Ears(FrameProcessor):
         self._listening: asyncio.Task[None] | None = None
         self._starved: asyncio.TimerHandle | None = None
         self._unscored = np.empty(0, dtype=np.int16)
-        self._remembered: deque[tuple[float, Pcm]] = deque()
+        self._remembered: deque[tuple[float, float, Pcm]] = deque()
+        """When each packet was captured, when it arrived, and what was in it."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything on; the audio comes from the transport."""
@@ -83,8 +84,15 @@ class Ears(FrameProcessor):
 
     def remembered(self, since_ms: float) -> Pcm:
         """Return the audio captured since then, the last 8 s at most; 16 kHz mono, shape (n,)."""
-        packets = [pcm for captured_ms, pcm in self._remembered if captured_ms >= since_ms]
+        packets = [pcm for captured_ms, _, pcm in self._remembered if captured_ms >= since_ms]
         return np.concatenate(packets) if packets else self._unscored[:0]
+
+    def arrived_ms(self, at_ms: float) -> float | None:
+        """Return when the packet with the sound of this moment came; None: not remembered."""
+        for captured_ms, arrived_ms, _ in reversed(self._remembered):
+            if captured_ms < at_ms:
+                return arrived_ms
+        return None
 
     async def _listen(self) -> None:
         async for heard in self._transport.heard():
@@ -102,7 +110,7 @@ class Ears(FrameProcessor):
 
     async def _score(self, heard: HeardAudio) -> None:
         pcm = np.frombuffer(heard.pcm, dtype=np.int16)
-        self._remembered.append((heard.captured_ms, pcm))
+        self._remembered.append((heard.captured_ms, heard.arrived_ms, pcm))
         while self._remembered[0][0] < heard.captured_ms - REMEMBERED_MS:
             self._remembered.popleft()
         voice = self._tracker.packet(pcm, heard.captured_ms)

@@ -33,7 +33,8 @@ class ReplyGate(FrameProcessor):
 
     Args:
         playout: Where it is held and played.
-        on_first_audio: Told the tag whose first audio has arrived (the trace wants to know).
+        on_clause: Told the tag of which a chunk of text was given to the voice.
+        on_audio: Told the tag whose audio has arrived, and how much, ms.
         on_round_ended: Told the tag whose LLM round has been synthesized to its end. Another
             round may follow, when a tool was called.
     """
@@ -42,12 +43,14 @@ class ReplyGate(FrameProcessor):
         self,
         playout: Playout,
         *,
-        on_first_audio: Callable[[Tag], None],
+        on_clause: Callable[[Tag], None],
+        on_audio: Callable[[Tag, float], None],
         on_round_ended: Callable[[Tag], None],
     ) -> None:
         super().__init__()
         self._playout = playout
-        self._on_first_audio = on_first_audio
+        self._on_clause = on_clause
+        self._on_audio = on_audio
         self._on_round_ended = on_round_ended
         self._tag: Tag | None = None
         self._offset = 0
@@ -81,6 +84,7 @@ class ReplyGate(FrameProcessor):
                 frame, TTSTextFrame
             ):
                 # Announces a chunk of speech: untimed words of the one before lie behind us.
+                self._on_clause(self._tag)
                 self._spread_untimed()
                 if not self._timed:
                     self._untimed.append((frame.text, self._playout.length(self._tag)))
@@ -99,10 +103,9 @@ class ReplyGate(FrameProcessor):
                 f"the transport plays {self._playout.rate_hz} Hz mono: pass the service "
                 "`sample_rate=session.audio_out_hz`"
             )
-        first = self._playout.length(self._tag) == 0
-        self._playout.write(self._tag, np.frombuffer(frame.audio, dtype=np.int16))
-        if first:
-            self._on_first_audio(self._tag)
+        pcm = np.frombuffer(frame.audio, dtype=np.int16)
+        self._playout.write(self._tag, pcm)
+        self._on_audio(self._tag, pcm.size / frame.sample_rate * 1000.0)
 
     def _spread_untimed(self) -> None:
         if self._tag is None or self._timed or not self._untimed:

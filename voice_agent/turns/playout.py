@@ -27,15 +27,14 @@ measures it."""
 RAMP_MS = 20.0
 """How long a change of level takes: shorter clicks, longer is late."""
 
-FILLER_PAUSE_MS = 150.0
-"""Silence behind a filler: what follows it at once is another sentence."""
-
 
 @dataclass(frozen=True, slots=True)
 class FirstSound:
     """The first sound of an answer, or of its filler, is in the block being pulled."""
 
     tag: Tag
+    lead_in_ms: float = 0.0
+    """Blocks of silence of the answer that were pulled before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,6 @@ class Playout:
         reply = self._reply(tag)
         return reply is not None and bool(reply.words or reply.heard)
 
-    def clip(self, tag: Tag) -> Clip:
-        """Return ``tag``'s answer as it was written so far, heard or not."""
-        reply = self._reply(tag)
-        return reply.clip() if reply is not None else Clip(np.zeros(0, dtype=np.int16), ())
-
     def finish(self, tag: Tag) -> None:
         """Nothing more will be written under ``tag``."""
         reply = self._reply(tag)
@@ -175,7 +169,7 @@ class Playout:
         """Let ``tag``'s answer, of which nothing is there yet, begin with ``clip``."""
         reply = self._playing
         if reply is not None and reply.tag == tag and not reply.length:
-            reply.fill(clip, round(FILLER_PAUSE_MS / 1000.0 * self.rate_hz))
+            reply.fill(clip)
             self._wake()
 
     def carry(self, tag: Tag, again: Tag) -> None:
@@ -336,7 +330,8 @@ class Playout:
         """Tell the first sounds in ``block``, which ends where the reply was pulled to."""
         if not reply.audible and _peak(block) >= AUDIBLE:
             reply.audible = True
-            self._notify(FirstSound(reply.tag))
+            lead_in_ms = (reply.position - block.size) / self.rate_hz * 1000.0
+            self._notify(FirstSound(reply.tag, lead_in_ms))
         own = min(block.size, reply.position - reply.filler)
         if reply.filler and not reply.own_audible and own > 0 and _peak(block[-own:]) >= AUDIBLE:
             reply.own_audible = True

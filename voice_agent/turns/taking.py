@@ -30,7 +30,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voice_agent.frames import NEUTRAL, FinalizeTranscriptFrame
 from voice_agent.media import Pcm, now_ms
-from voice_agent.turns.answers import Answers, Engines
+from voice_agent.turns.answers import Answers
 from voice_agent.turns.barge_in import is_echo
 from voice_agent.turns.deciding import wake_at
 from voice_agent.turns.events import (
@@ -39,13 +39,12 @@ from voice_agent.turns.events import (
     AskSound,
     Audible,
     Bound,
-    Carry,
     Correct,
     Drop,
     Duck,
     Ended,
     Event,
-    Fill,
+    Failed,
     Finalize,
     Greet,
     Heard,
@@ -54,7 +53,6 @@ from voice_agent.turns.events import (
     Remember,
     Resume,
     Retract,
-    Revoice,
     SoundScore,
     Speculate,
     Stop,
@@ -68,9 +66,8 @@ from voice_agent.turns.events import (
 from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.machine import step
 from voice_agent.turns.playout import FirstSound, PlayedOut, Playout, PlayoutEvent
-from voice_agent.turns.reply import Clip
 from voice_agent.turns.settings import TurnSettings
-from voice_agent.turns.state import Agent, Remedies, State
+from voice_agent.turns.state import Agent, State
 from voice_agent.turns.vad import Voice
 from voice_agent.turns.words import TurnWords
 
@@ -79,7 +76,6 @@ LATE_MS = 40.0
 BEFORE_VOICE_MS = 300.0
 """The sound model is given the turn's own audio and this much before it: it was trained on single
 turns, and an earlier one in its 8 s confuses it."""
-APOLOGY = "I'm sorry, something went wrong on my side. Could you say that again?"
 
 
 class TurnSound(Protocol):
@@ -95,11 +91,7 @@ class Lines:
     """What the agent says of its own accord."""
 
     greeting: str = ""
-    apology: str = APOLOGY
-    fillers: Sequence[str] = ()
-    """Said in turn while an answer is late."""
-    clip: Callable[[str], Clip | None] = lambda text: None
-    """Returns a text as it was synthesized before, at the rate of this conversation."""
+    apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
 
 
 class Observer(Protocol):
@@ -124,8 +116,6 @@ class TurnTaking(FrameProcessor):
         sound: Evidence from the sound, if any.
         listened: Returns the user's audio since a moment of the media clock, for ``sound``.
         lines: What the agent says of its own accord.
-        remedies: What may be done about a late answer.
-        engines: Says which engines answer.
     """
 
     def __init__(
@@ -139,13 +129,11 @@ class TurnTaking(FrameProcessor):
         sound: TurnSound | None = None,
         listened: Callable[[float], Pcm] | None = None,
         lines: Lines | None = None,
-        remedies: Remedies | None = None,
-        engines: Engines | None = None,
     ) -> None:
         super().__init__()
         self.ledger = ledger
         # A conversation taken up again counts on: a second turn 1 would replace the first.
-        self._state = State(settings, remedies or Remedies(), turn=ledger.last_turn)
+        self._state = State(settings, turn=ledger.last_turn)
         self._playout = playout
         self._words = words
         self._sound = sound
@@ -163,8 +151,7 @@ class TurnTaking(FrameProcessor):
             playout,
             tools,
             push=self._queue,
-            tell=self.post,
-            engines=engines,
+            failed=lambda tag: self.post(Failed(tag)),
         )
 
     @property
@@ -232,7 +219,7 @@ class TurnTaking(FrameProcessor):
             case FunctionCallResultFrame() if direction is FrameDirection.UPSTREAM:
                 self.answers.call_ended(frame)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
-                self.answers.failure(frame.processor)
+                self.answers.failure()
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
@@ -302,17 +289,11 @@ class TurnTaking(FrameProcessor):
                 # For recognisers that know only Pipecat's own way of being told.
                 self._queue(VADUserStoppedSpeakingFrame(stop_secs=0.0), FrameDirection.UPSTREAM)
             case Greet(tag):
-                self._say(tag, self._lines.greeting, remembered=True)
+                self.answers.say(tag, self._lines.greeting, remembered=True)
             case Apologise(tag):
-                self._say(tag, self._lines.apology, remembered=False)
-            case Speculate(tag, text, fallback):
-                self.answers.start(tag, text, fallback=fallback)
-            case Fill(tag, number):
-                self._fill(tag, number)
-            case Carry(tag, again):
-                self.answers.carry(tag, again)
-            case Revoice(tag):
-                self.answers.revoice(tag)
+                self.answers.say(tag, self._lines.apology, remembered=False)
+            case Speculate(tag, text):
+                self.answers.start(tag, text)
             case Drop(tag):
                 self.answers.drop(tag)
             case Release(tag, text, _):
@@ -335,15 +316,6 @@ class TurnTaking(FrameProcessor):
                 self._playout.resume()
             case _:
                 pass  # NoTurn: nothing to do but to be observed
-
-    def _say(self, tag: Tag, text: str, *, remembered: bool) -> None:
-        self.answers.say(tag, text, remembered=remembered, clip=self._lines.clip(text))
-
-    def _fill(self, tag: Tag, number: int) -> None:
-        # One that is not synthesized yet would come later than the answer.
-        clips = [clip for text in self._lines.fillers if (clip := self._lines.clip(text))]
-        if clips:
-            self.answers.fill(tag, clips[number % len(clips)])
 
     def _ask_sound(self, silence_began: float) -> None:
         if self._sound is None or self._listened is None:

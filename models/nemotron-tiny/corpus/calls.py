@@ -1,0 +1,125 @@
+"""Whole calls: a caller who wants one thing after another, and the host who answers.
+
+``call`` plays one; everything comes from its random numbers.
+"""
+
+from __future__ import annotations
+
+import random
+
+from caller import Caller
+from host import MORE, Host, Message
+from noise import Recogniser
+from phrases import Phrases
+from world import World, open_world
+
+from voice_agent.agents.agent import Agent
+
+EPISODES = (
+    ("book", 40),
+    ("check", 12),
+    ("change", 12),
+    ("cancel", 10),
+    ("house", 9),
+    ("menu", 10),
+    ("hours", 7),
+    ("elsewhere", 7),
+    ("small", 7),
+    ("order", 2),
+    ("late", 1),
+)
+SMALL = ("hello", "how_are_you", "who", "robot", "human", "help", "today", "lookup", "garbled")
+UNHEARD = 0.015
+"""Share of calls in which not a word of one answer was heard."""
+
+
+class Visit(Caller):
+    """A caller with a few things on their mind, from the first hello to the goodbye."""
+
+    async def talk(self) -> None:
+        rng = self.rng
+        if rng.random() < 0.12:
+            await self.ask("hello")
+        for _ in range(rng.choices((1, 2, 3), (4, 5, 2))[0]):
+            episode = rng.choices(*zip(*EPISODES, strict=True))[0]
+            match episode:
+                case "book":
+                    await self.book()
+                case "check":
+                    await self.check()
+                case "change":
+                    await self.change()
+                case "cancel":
+                    await self.cancel()
+                case "small":
+                    await self.small(rng.choice(SMALL))
+                case "order":
+                    dish = self._dish()
+                    await self.ask("order", "about", about=(dish, dish))
+                    if rng.random() < 0.6:
+                        await self.ask("yes")
+                        await self._until_done()
+                    else:
+                        await self.ask("no")
+                case "late":
+                    await self.ask("late")
+                    await self.ask(rng.choice(("yes", "no")))
+                    await self._until_done()
+                case _:
+                    await self.small(episode)
+                    for _ in range(rng.choice((0, 0, 1, 2))):
+                        await self.small(rng.choice(("house", "menu", "hours")))
+            if rng.random() < 0.12:
+                await self.ask(rng.choice(("backchannel", "backchannel", "yes")))
+            elif rng.random() < 0.1:
+                await self.ask("repeat")
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        rng, host = self.rng, self.host
+        if host.wants_yes != "more" and rng.random() < 0.5:
+            await self.ask("thanks")
+        if host.said.endswith(MORE):
+            await self.ask(
+                rng.choice(("done", "done", "bye", "no")) if host.wants_yes == "more" else "bye"
+            )
+        elif rng.random() < 0.6:
+            await self.ask("bye")
+
+
+async def call(
+    rng: random.Random, phrases: Phrases, recogniser: Recogniser, bella: Agent
+) -> tuple[World, list[Message]]:
+    """Play one call; returns the house and the messages."""
+    phrases.rng = recogniser.rng = rng
+    small = rng.random() < 0.12
+    world = await open_world(rng, bella, small=small)
+    try:
+        host = Host(world, greets=rng.random() < 0.93)
+        caller = Visit(host, phrases, recogniser, rng)
+        if small:
+            book = next(t for t in world.toolset.tools("other") if t.name == "book_table")
+            for at in ("19:00", "21:00", "13:00"):
+                for ahead in rng.sample(range(8), 5):
+                    await book.run(
+                        {"party_size": 2, "date": f"in {ahead} days", "time": at, "name": "x"}
+                    )
+        await caller.talk()
+    finally:
+        await world.close()
+    if rng.random() < UNHEARD:
+        _unheard(host.messages, rng)
+    return world, host.messages
+
+
+def _unheard(messages: list[Message], rng: random.Random) -> None:
+    """Of one answer not a word was heard: two of the caller's turns follow each other."""
+    answers = [
+        at
+        for at in range(2, len(messages) - 1)
+        if messages[at]["role"] == "assistant"
+        and messages[at]["content"]
+        and messages[at - 1]["role"] == "user"
+    ]
+    if answers:
+        del messages[rng.choice(answers)]

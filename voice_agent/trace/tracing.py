@@ -1,0 +1,90 @@
+"""Tracing of one process: every turn goes through here once and from here to whoever wants it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from voice_agent import __version__
+from voice_agent.config import Pipeline
+from voice_agent.media import now_ms
+from voice_agent.trace.loop_lag import LoopLag
+from voice_agent.trace.model import Run, Session, Turn
+from voice_agent.trace.totals import Totals
+
+
+class Sink(Protocol):
+    """Takes what is traced; called on the event loop, must return at once."""
+
+    def turn(self, turn: Turn) -> None:
+        """Take a turn; the same one comes again whenever it has changed."""
+        ...
+
+    def finished(self, turn: Turn) -> None:
+        """Take a turn that is over, each once; ``turn`` has been told before."""
+        ...
+
+    def session(self, session: Session) -> None:
+        """Take a session that has begun or ended."""
+        ...
+
+
+class Tracing:
+    """See the module's docstring.
+
+    Args:
+        pipeline: The validated pipeline; of it, its name and its ``[trace]``.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.settings = pipeline.trace
+        self.run = Run(uuid.uuid4().hex[:12], pipeline.name, __version__, round(time.time(), 3))
+        self.lag = LoopLag()
+        self.totals = Totals()
+        self._sinks: list[Sink] = []
+        self._finished: dict[str, int] = {}
+        """The last turn that was over, of each session that goes on."""
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to watch the event loop."""
+        self._beating = asyncio.create_task(self.lag.run(), name="loop lag")
+
+    async def stop(self) -> None:
+        """Write everything that was traced; idempotent."""
+        beating, self._beating = self._beating, None
+        if beating is not None:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    def add(self, sink: Sink) -> None:
+        """Tell ``sink`` of everything from now on."""
+        self._sinks.append(sink)
+
+    def turn(self, turn: Turn) -> None:
+        """Take a turn that has changed."""
+        for sink in self._sinks:
+            sink.turn(turn)
+        if turn.ended_ms is not None and self._finished.get(turn.session, -1) < turn.turn:
+            self._finished[turn.session] = turn.turn
+            self.totals.add(turn)
+            for sink in self._sinks:
+                sink.finished(turn)
+
+    def session(self, session: Session) -> None:
+        """Take a session that has begun or ended."""
+        if session.ended_at is not None:
+            self._finished.pop(session.id, None)
+        for sink in self._sinks:
+            sink.session(session)
+
+    def measured(self, since_ms: float) -> Mapping[str, float]:
+        """Return what the process was like since a moment of the monotonic clock, ms."""
+        return {"loop_lag_ms": self.lag.worst(now_ms() - since_ms)}
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the health check says of the turns and of the event loop."""
+        return {**self.totals.figures(), "loop_lag_ms": self.lag.figures()}
