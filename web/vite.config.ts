@@ -32,6 +32,7 @@ export default defineConfig({
     },
   },
   build: {
+    rolldownOptions: { input: { index: "index.html", traces: "traces/index.html" } },
     target: browsers,
     cssTarget: browsers,
     modulePreload: false,

@@ -1,5 +1,6 @@
 /** The page: joins the call, the audio devices and the views. */
 import "./style/tokens.css";
+import "./style/base.css";
 import "./style/page.css";
 import "./style/parts.css";
 import { Level } from "./audio/level";
@@ -22,7 +23,7 @@ const compose = byId<HTMLFormElement>("compose");
 const text = byId<HTMLInputElement>("text");
 const send = byId<HTMLButtonElement>("send");
 
-const notices = new Notices();
+const notices = new Notices<"call" | "microphone" | "sound" | "goodbye">();
 const controls = new Controls();
 const transcriptView = new TranscriptView();
 const userLevel = new Level();

@@ -130,17 +130,3 @@ export function hint(shown: Shown, microphone: boolean, muted: boolean): string 
       return shown === "listening" ? "Go ahead." : "You can interrupt at any time.";
   }
 }
-
-const SEGMENTS: Record<string, string> = {
-  endpoint: "end of turn",
-  asr_final: "transcript",
-  llm_first_token: "first token",
-  llm_first_clause: "first clause",
-  tts_first_audio: "first speech",
-  tool: "tool",
-  playout: "start of playing",
-  transport: "to your ear",
-};
-
-/** A segment's name for people; unknown ones are shown as they are. */
-export const segmentLabel = (name: string): string => SEGMENTS[name] ?? name.replace(/[_-]+/g, " ");

@@ -1,9 +1,7 @@
 /** The last turn's latency: a number, a stacked bar of its segments and their names. */
 import type { Latency } from "../call/messages";
-import { segmentLabel } from "../words";
+import { stageColour, stageLabel } from "../stages";
 import { byId, make } from "./dom";
-
-const COLOURS = 7;
 
 export function showLatency(latency: Latency | null): void {
   const box = byId("latency-box");
@@ -14,21 +12,22 @@ export function showLatency(latency: Latency | null): void {
   const parts = byId("latency-parts");
   bar.replaceChildren();
   parts.replaceChildren();
-  latency.segments.forEach((segment, index) => {
-    const label = segmentLabel(segment.name);
+  for (const segment of latency.segments) {
+    const label = stageLabel(segment.name);
+    const colour = String(stageColour(segment.name));
     const ms = `${Math.round(segment.ms)} ms`;
     const piece = make("i");
-    piece.dataset.colour = String(index % COLOURS);
+    piece.dataset.colour = colour;
     piece.style.flexGrow = String(segment.ms);
     piece.title = `${label}: ${ms}`;
     bar.append(piece);
 
     const row = make("div");
     const name = make("dt", "", label);
-    name.dataset.colour = String(index % COLOURS);
+    name.dataset.colour = colour;
     name.title = segment.name;
     row.append(name, make("dd", "", ms));
     parts.append(row);
-  });
+  }
   bar.hidden = parts.hidden = latency.segments.length === 0;
 }

@@ -1,15 +1,13 @@
-/** The error region: one notice about the microphone, one about sound, one about the call. */
+/** The error region: at most one notice for each thing that can go wrong. */
 import type { Notice } from "../words";
 import { byId, make } from "./dom";
-
-export type Topic = "call" | "microphone" | "sound" | "goodbye";
 
 interface Entry {
   element: HTMLElement;
   timer: ReturnType<typeof setInterval> | undefined;
 }
 
-export class Notices {
+export class Notices<Topic extends string> {
   private readonly region = byId("error");
   private readonly entries = new Map<Topic, Entry>();
 

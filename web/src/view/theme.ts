@@ -1,5 +1,5 @@
 /** Light, dark or the system's: one button that goes round. */
-import { byId, storage } from "./dom";
+import { byId, icon, setIcon, storage } from "./dom";
 
 const THEMES = ["auto", "light", "dark"] as const;
 type Theme = (typeof THEMES)[number];
@@ -9,19 +9,14 @@ const NAMES: Record<Theme, string> = { auto: "as the system", light: "light", da
 export function themeButton(changed: () => void): void {
   const button = byId<HTMLButtonElement>("theme");
   const root = document.documentElement;
-  const ns = "http://www.w3.org/2000/svg";
-  const icon = document.createElementNS(ns, "svg");
-  icon.setAttribute("class", "icon");
-  icon.setAttribute("aria-hidden", "true");
-  const use = icon.appendChild(document.createElementNS(ns, "use"));
-  button.append(icon);
+  button.append(icon("auto"));
 
   const current = (): Theme => THEMES.find((theme) => theme === root.dataset.theme) ?? "auto";
   const show = () => {
     const label = `Colours: ${NAMES[current()]}`;
     button.setAttribute("aria-label", label);
     button.title = label;
-    use.setAttribute("href", `#i-${current()}`);
+    setIcon(button, current());
     changed();
   };
   button.addEventListener("click", () => {
