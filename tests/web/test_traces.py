@@ -303,7 +303,8 @@ def test_every_control_has_a_name(look: Look, traces: TracesStub) -> None:
     for query in [*VIEWS, f"?turn={traces.turns[-1]['id']}"]:
         nameless = look(query).evaluate(
             """() => [...document.querySelectorAll('a, button, input, select')]
-              .filter((e) => !e.closest('[hidden]') && !(e.ariaLabel || e.labels?.length || e.textContent.trim()))
+              .filter((e) => !e.closest('[hidden]'))
+              .filter((e) => !(e.ariaLabel || e.labels?.length || e.textContent.trim()))
               .map((e) => e.outerHTML)"""
         )
         assert nameless == []
