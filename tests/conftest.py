@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.running import Server
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bookings and traces of a test's own, never those of this machine's user."""
+    monkeypatch.setenv("VOICE_AGENT_DATA", str(tmp_path))
 
 
 @pytest.fixture(scope="session")

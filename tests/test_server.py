@@ -42,6 +42,9 @@ class StandIn:
         self.stop_may_end = asyncio.Event()
         self.stop_may_end.set()
 
+    def routes(self) -> list[Any]:
+        return []
+
     def figures(self) -> dict[str, Any]:
         return {"loop_lag_ms": {"p50": 0.0, "p99": 0.0, "max": 0.0}}
 

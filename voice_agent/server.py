@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import uvicorn
@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from voice_agent.browser_safety import PageHeaders, SameOrigin
@@ -53,6 +53,10 @@ class Conversations(Protocol):
 
     def figures(self) -> dict[str, Any]:
         """What the health check says of the calls."""
+        ...
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """What else is served with the calls."""
         ...
 
     async def start(self) -> None:
@@ -164,6 +168,7 @@ def create_app(pipeline: Pipeline, conversations: Conversations) -> Starlette:
             Route("/api/offer", api.offer, methods=["POST"]),
             Route("/api/offer", api.candidates, methods=["PATCH"]),
             Route("/api/health", api.health, methods=["GET"]),
+            *conversations.routes(),
             Mount("/", StaticFiles(directory=web_dir(), html=True)),
         ],
         middleware=[

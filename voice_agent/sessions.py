@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiortc.sdp import candidate_from_sdp
 from loguru import logger
+from starlette.routing import BaseRoute
 
 from voice_agent.config import Pipeline
 from voice_agent.conversation import Conversation
+from voice_agent.engines import EngineError
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
 from voice_agent.ports import is_loopback
 from voice_agent.resources import Resources
+from voice_agent.trace.errors import StoreError
 from voice_agent.trace.tracing import Tracing
 from voice_agent.transports.rehearsal import Rehearsal
 from voice_agent.transports.webrtc import WebRtcTransport
@@ -78,7 +81,10 @@ class Conversations:
             EngineError: With what is missing and what to do.
         """
         await self._resources.start()
-        await self.tracing.start()
+        try:
+            await self.tracing.start()
+        except StoreError as error:
+            raise EngineError(str(error)) from error
         greeted = self._pipeline.greeting and bool(self._resources.agent.greeting)
         await Conversation(self._resources, Rehearsal(greeted=greeted)).run()
 
@@ -195,6 +201,10 @@ class Conversations:
     def figures(self) -> dict[str, Any]:
         """Return how the calls are doing: turns, v2v percentiles, guesses, the loop's lag."""
         return self.tracing.figures()
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return what else is served: the turns of all calls."""
+        return self.tracing.routes()
 
     # ----- one call -----
 

@@ -16,6 +16,7 @@ from voice_agent.config import Pipeline, load_pipeline
 from voice_agent.config_errors import ConfigError
 from voice_agent.ports import PortError, bind, in_use
 from voice_agent.process import new_event_loop, seconds_since_start
+from voice_agent.trace.access import Access
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,12 +43,13 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
 
     host, port = sock.getsockname()[:2]
     try:
+        conversations = Conversations(pipeline)
         await serve(
             pipeline,
-            Conversations(pipeline),
+            conversations,
             sock,
             tls=_certificate(host) if tls else None,
-            on_ready=lambda: _ready(pipeline, host, port, tls),
+            on_ready=lambda: _ready(pipeline, host, port, tls, conversations.tracing.access),
         )
     except EngineError as error:
         return fail(error)
@@ -65,12 +67,14 @@ def _certificate(host: str) -> tuple[str, str]:
     return self_signed(certificate_dir(), sorted(names - {"0.0.0.0", "::", ""}))
 
 
-def _ready(pipeline: Pipeline, host: str, port: int, tls: bool) -> None:
+def _ready(pipeline: Pipeline, host: str, port: int, tls: bool, access: Access) -> None:
     # What is loaded now stays: walking through it again and again would stop every call for
     # 100 ms and more.
     gc.collect()
     gc.freeze()
     _say_ready(pipeline, host, port, tls)
+    if access.made:
+        print(f"to read its traces from another machine, this token is needed: {access.token}")
 
 
 def _say_ready(pipeline: Pipeline, host: str, port: int, tls: bool) -> None:

@@ -9,7 +9,7 @@ clock, or when the text was typed. Work that began before it has negative times.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -203,6 +203,10 @@ class Session:
     ended_at: float | None = None
     reason: str | None = None
     """Why it ended; "lost": its process died."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the session as a JSON object."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

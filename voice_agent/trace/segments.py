@@ -15,7 +15,7 @@ from voice_agent.trace.marks import Answer, Closing, Marks, Release
 from voice_agent.trace.model import Segment, Stage
 from voice_agent.turns.settings import TurnSettings
 
-_TIMER_MS = 5.0
+_TIMER_MS = 10.0
 """A timer that rings so late is on time."""
 _NEARLY_MS = 20.0
 """Evidence comes as close to the shortest and longest silence as this, and no closer."""

@@ -41,6 +41,7 @@ def figures(marks: Marks) -> dict[str, float]:
             made["rtf"] = round(took_ms / answer.clause_audio_ms, 3)
     made["audio_ms"] = _ms(answer.audio_ms)
     made |= answer.figures
+    made["wasted_audio_ms"] = _ms(made["wasted_audio_ms"])
     offered, accepted = made.get("drafts_offered"), made.get("drafts_accepted")
     if offered and accepted is not None:
         made["acceptance"] = round(accepted / offered, 3)

@@ -8,11 +8,19 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from starlette.routing import BaseRoute, Route
+
 from voice_agent import __version__
 from voice_agent.config import Pipeline
 from voice_agent.media import now_ms
+from voice_agent.trace.access import Access
+from voice_agent.trace.api import TracesApi, untraced
+from voice_agent.trace.live import Live
 from voice_agent.trace.loop_lag import LoopLag
 from voice_agent.trace.model import Run, Session, Turn
+from voice_agent.trace.queries import Traces
+from voice_agent.trace.retention import Retention
+from voice_agent.trace.store import Store
 from voice_agent.trace.totals import Totals
 
 
@@ -44,13 +52,24 @@ class Tracing:
         self.run = Run(uuid.uuid4().hex[:12], pipeline.name, __version__, round(time.time(), 3))
         self.lag = LoopLag()
         self.totals = Totals()
-        self._sinks: list[Sink] = []
+        self.live = Live()
+        server = pipeline.server
+        self.access = Access(self.settings, server.host, server.allowed_origins)
+        retention = Retention(self.settings.keep_days, self.settings.keep_mb)
+        self.store = Store(self.settings.file, self.run, retention)
+        self._sinks: list[Sink] = [self.store, self.live] if self.settings.enabled else []
         self._finished: dict[str, int] = {}
         """The last turn that was over, of each session that goes on."""
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to watch the event loop."""
+        """Begin to watch the event loop, and to write.
+
+        Raises:
+            StoreError: The file cannot be used; says what to do.
+        """
+        if self.settings.enabled:
+            await asyncio.to_thread(self.store.open)
         self._beating = asyncio.create_task(self.lag.run(), name="loop lag")
 
     async def stop(self) -> None:
@@ -59,6 +78,14 @@ class Tracing:
         if beating is not None:
             beating.cancel()
             await asyncio.wait([beating])
+        self.live.end()
+        await asyncio.to_thread(self.store.close)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return what is served of it over HTTP."""
+        if not self.settings.enabled:
+            return [Route("/api/traces/{rest:path}", untraced)]
+        return TracesApi(Traces(self.store.path), self.live, self.access).routes()
 
     def add(self, sink: Sink) -> None:
         """Tell ``sink`` of everything from now on."""
@@ -87,4 +114,8 @@ class Tracing:
 
     def figures(self) -> dict[str, Any]:
         """Return what the health check says of the turns and of the event loop."""
-        return {**self.totals.figures(), "loop_lag_ms": self.lag.figures()}
+        return {
+            **self.totals.figures(),
+            "traces_dropped": self.store.dropped,
+            "loop_lag_ms": self.lag.figures(),
+        }

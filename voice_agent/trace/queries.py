@@ -1,0 +1,347 @@
+"""Reading traces back: lists by page, one turn, and the columns that statistics are made of.
+
+Every method opens the file for itself and is blocking: call it from a thread. Counting and sorting
+happen in SQLite, percentiles in NumPy; both let go of the interpreter, so that a dashboard does
+not hold up a call (``tests/trace/test_many.py`` measures it).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_agent.trace.errors import NotTraced
+from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Turn
+from voice_agent.trace.schema import open_to_read
+
+Sort = Literal["recent", "slowest"]
+COLUMNS: tuple[BudgetKey, ...] = (TOTAL, *STAGES)
+"""What there is a column of ms for: the whole and every stage."""
+_FETCHED = 2000
+"""Rows fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which turns are meant; None means any."""
+
+    pipeline: str | None = None
+    transport: str | None = None
+    verdict: str | None = None
+    kind: str | None = None
+    session: str | None = None
+    run: str | None = None
+    since: float | None = None
+    """Wall clock, seconds since 1970."""
+    until: float | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """Return an SQL condition on ``turns`` and its arguments."""
+        conditions, arguments = ["true"], []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if field.name == "since":
+                conditions.append("started_at >= ?")
+            elif field.name == "until":
+                conditions.append("started_at < ?")
+            elif field.name == "verdict" and value == "none":
+                conditions.append("verdict IS NULL")
+                continue
+            else:
+                conditions.append(f"turns.{field.name} = ?")
+            arguments.append(value)
+        return " AND ".join(conditions), arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of rows, and where the next one begins."""
+
+    rows: list[dict[str, Any]]
+    next: str | None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """The columns of the turns that were found, one row a turn."""
+
+    started_at: NDArray[np.float64]
+    """Wall clock, seconds since 1970; shape (n,)."""
+    missed: NDArray[np.bool_]
+    answered: NDArray[np.bool_]
+    """Which of them count in percentiles."""
+    ms: dict[BudgetKey, NDArray[np.float64]]
+    """ms waited, NaN where there was nothing to wait for; shape (n,) each."""
+
+
+class Traces:
+    """The traces in one file.
+
+    Raises (every method):
+        StoreError: The file is not there or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    # ----- turns -----
+
+    def turns(
+        self, where: Filter, *, sort: Sort = "recent", limit: int = 100, cursor: str | None = None
+    ) -> Page:
+        """Return summaries of turns, newest or slowest first.
+
+        Raises:
+            ValueError: ``cursor`` is not one that a page before this one ended with.
+        """
+        column = "started_at" if sort == "recent" else "v2v_ms"
+        condition, arguments = where.where()
+        if sort == "slowest":
+            condition += " AND v2v_ms IS NOT NULL"
+        with self._open() as database:
+            (total,) = database.execute(
+                f"SELECT count(*) FROM turns WHERE {condition}", arguments
+            ).fetchone()
+            if cursor is not None:
+                condition += f" AND ({column}, turns.key) < (?, ?)"
+                arguments += _position(cursor)
+            rows = database.execute(
+                f"SELECT {column}, turns.key, json_remove(document, '$.spans', '$.events', "
+                f"'$.words'), {_RECORDED} FROM turns JOIN documents USING (key) "
+                f"WHERE {condition} ORDER BY {column} DESC, turns.key DESC LIMIT ?",
+                [*arguments, limit + 1],
+            ).fetchall()
+        made = [summary(json.loads(row[2]), recorded=row[3]) for row in rows[:limit]]
+        return Page(made, _next(rows, limit), total)
+
+    def turn(self, turn_id: str) -> dict[str, Any]:
+        """Return one turn with everything.
+
+        Raises:
+            NotTraced: There is none of this id.
+        """
+        with self._open() as database:
+            row = database.execute(
+                f"SELECT document, {_RECORDED} FROM turns JOIN documents USING (key) WHERE id = ?",
+                (turn_id,),
+            ).fetchone()
+        if row is None:
+            raise NotTraced(f"there is no turn {turn_id!r}; it may have been deleted by its age")
+        return {**json.loads(row[0]), "audio": bool(row[1])}
+
+    def recording(self, turn_id: str) -> bytes:
+        """Return a turn's recording, a WAV of two channels: the user and the agent.
+
+        Raises:
+            NotTraced: There is no such turn, or it was not recorded.
+        """
+        with self._open() as database:
+            row = database.execute(
+                "SELECT wav FROM recordings JOIN turns USING (key) WHERE id = ?", (turn_id,)
+            ).fetchone()
+        if row is None:
+            raise NotTraced(f"there is no recording of turn {turn_id!r}; see trace.audio")
+        return bytes(row[0])
+
+    def every(self, where: Filter) -> Iterator[dict[str, Any]]:
+        """Yield every turn with everything, oldest first, without holding them all."""
+        condition, arguments = where.where()
+        with self._open() as database:
+            rows = database.execute(
+                f"SELECT document, {_RECORDED} FROM turns JOIN documents USING (key) "
+                f"WHERE {condition} ORDER BY started_at, turns.key",
+                arguments,
+            )
+            while batch := rows.fetchmany(100):
+                for document, recorded in batch:
+                    yield {**json.loads(document), "audio": bool(recorded)}
+
+    # ----- sessions and runs -----
+
+    def sessions(self, where: Filter, *, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return sessions, the latest first, with what their turns were like.
+
+        Raises:
+            ValueError: ``cursor`` is not one that a page before this one ended with.
+        """
+        conditions, arguments = ["true"], []
+        for name in ("pipeline", "transport", "run"):
+            value = getattr(where, name)
+            if value is not None:
+                conditions.append(f"{name} = ?")
+                arguments.append(value)
+        if where.session is not None:
+            conditions.append("id = ?")
+            arguments.append(where.session)
+        for name, sign in (("since", ">="), ("until", "<")):
+            value = getattr(where, name)
+            if value is not None:
+                conditions.append(f"started_at {sign} ?")
+                arguments.append(value)
+        if cursor is not None:
+            conditions.append("(started_at, rowid) < (?, ?)")
+            arguments += _position(cursor)
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT started_at, rowid, id, run, pipeline, transport, caller, ended_at, reason "
+                f"FROM sessions WHERE {' AND '.join(conditions)} "
+                "ORDER BY started_at DESC, rowid DESC LIMIT ?",
+                [*arguments, limit + 1],
+            ).fetchall()
+            made = [_session(database, row) for row in rows[:limit]]
+        return Page(made, _next(rows, limit))
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        """Return one session.
+
+        Raises:
+            NotTraced: There is none of this id.
+        """
+        page = self.sessions(Filter(session=session_id), limit=1)
+        if not page.rows:
+            raise NotTraced(f"there is no session {session_id!r}")
+        return page.rows[0]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the lives of processes that have turns, the latest first."""
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT runs.id, runs.pipeline, runs.version, runs.started_at, count(turns.key) "
+                "FROM runs LEFT JOIN turns ON turns.run = runs.id GROUP BY runs.id "
+                "ORDER BY runs.started_at DESC"
+            ).fetchall()
+        names = ("id", "pipeline", "version", "started_at", "turns")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def facets(self) -> dict[str, list[str]]:
+        """Return the values there are to filter by."""
+        with self._open() as database:
+
+            def values(column: str) -> list[str]:
+                found = database.execute(
+                    f"SELECT DISTINCT {column} FROM turns WHERE {column} IS NOT NULL ORDER BY 1"
+                )
+                return [value for (value,) in found]
+
+            return {
+                "pipelines": values("pipeline"),
+                "transports": values("transport"),
+                "runs": values("run"),
+                "kinds": values("kind"),
+                "verdicts": values("verdict"),
+            }
+
+    # ----- for statistics -----
+
+    def latencies(self, where: Filter) -> Latencies:
+        """Return the columns of every turn that is meant and over, oldest first."""
+        condition, arguments = where.where()
+        ms = ", ".join(f"{'v2v' if name == TOTAL else name}_ms" for name in COLUMNS)
+        parts: list[NDArray[np.float64]] = []
+        with self._open() as database:
+            rows = database.execute(
+                f"SELECT started_at, verdict = 'missed', kind = 'answered', {ms} FROM turns "
+                f"WHERE {condition} AND kind != 'open' ORDER BY started_at",
+                arguments,
+            )
+            while batch := rows.fetchmany(_FETCHED):
+                parts.append(np.array(batch, dtype=np.float64))
+        table = np.concatenate(parts) if parts else np.empty((0, 3 + len(COLUMNS)))
+        return Latencies(
+            table[:, 0],
+            np.nan_to_num(table[:, 1]) > 0,
+            table[:, 2] > 0,
+            {name: table[:, 3 + column] for column, name in enumerate(COLUMNS)},
+        )
+
+    def counts(self, where: Filter) -> dict[str, dict[str, int]]:
+        """Return how many turns there are of each kind and each verdict."""
+        condition, arguments = where.where()
+        with self._open() as database:
+            rows = database.execute(
+                f"SELECT kind, verdict, count(*) FROM turns WHERE {condition} GROUP BY 1, 2",
+                arguments,
+            ).fetchall()
+        kinds: dict[str, int] = {}
+        verdicts: dict[str, int] = {}
+        for kind, verdict, count in rows:
+            kinds[kind] = kinds.get(kind, 0) + count
+            verdicts[verdict or "none"] = verdicts.get(verdict or "none", 0) + count
+        return {"kinds": kinds, "verdicts": verdicts}
+
+    def budgets(self, where: Filter) -> dict[BudgetKey, float]:
+        """Return the budgets the latest of these turns was judged by."""
+        condition, arguments = where.where()
+        with self._open() as database:
+            row = database.execute(
+                "SELECT json_extract(document, '$.budgets') FROM turns JOIN documents USING (key) "
+                f"WHERE {condition} AND verdict IS NOT NULL ORDER BY started_at DESC LIMIT 1",
+                arguments,
+            ).fetchone()
+        made: dict[BudgetKey, float] = json.loads(row[0]) if row is not None else {}
+        return made
+
+    def _open(self) -> closing[sqlite3.Connection]:
+        return closing(open_to_read(self._path))
+
+
+_RECORDED = "EXISTS (SELECT 1 FROM recordings WHERE recordings.key = turns.key)"
+
+
+def summary(turn: dict[str, Any] | Turn, *, recorded: bool | None = None) -> dict[str, Any]:
+    """Return a turn as lists show it: without spans, events and words, with ms by stage."""
+    made = turn.to_dict() if isinstance(turn, Turn) else turn
+    stages: dict[str, float] = {}
+    for segment in made["segments"]:
+        ms = stages.get(segment["stage"], 0.0) + segment["ms"]
+        stages[segment["stage"]] = round(ms, 1)
+    if made["v2v_ms"] is not None:
+        stages[TOTAL] = made["v2v_ms"]
+    short = {name: made[name] for name in made if name not in ("spans", "events", "words")}
+    if recorded is not None:
+        short["audio"] = bool(recorded)
+    return {**short, "stages": stages}
+
+
+def _session(database: sqlite3.Connection, row: Sequence[Any]) -> dict[str, Any]:
+    started_at, _, session, run, pipeline, transport, caller, ended_at, reason = row
+    turns = database.execute(
+        "SELECT kind, verdict, v2v_ms FROM turns WHERE session = ?", (session,)
+    ).fetchall()
+    v2v = [ms for kind, _, ms in turns if kind == "answered" and ms is not None]
+    p50, p95 = np.percentile(v2v, [50, 95]).round(1).tolist() if v2v else (None, None)
+    return {
+        "id": session,
+        "run": run,
+        "pipeline": pipeline,
+        "transport": transport,
+        "caller": json.loads(caller) if caller else None,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "reason": reason,
+        "turns": len(turns),
+        "missed": sum(verdict == "missed" for _, verdict, _ in turns),
+        "p50_ms": p50,
+        "p95_ms": p95,
+    }
+
+
+def _position(cursor: str) -> list[float]:
+    value, _, key = cursor.partition("_")
+    return [float(value), int(key)]
+
+
+def _next(rows: Sequence[Sequence[Any]], limit: int) -> str | None:
+    """Return the cursor behind ``rows``, of which one more than a page was asked for."""
+    return f"{rows[limit - 1][0]}_{rows[limit - 1][1]}" if len(rows) > limit else None
