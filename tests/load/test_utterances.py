@@ -10,8 +10,9 @@ from voice_agent.load.errors import CallError
 from voice_agent.load.noises import noise
 from voice_agent.load.playlist import read_playlist
 from voice_agent.load.script import KINDS, NOISES, TEXTS
-from voice_agent.load.utterances import assemble, make, missing_tools, word_times
+from voice_agent.load.utterances import assemble, make, missing_tools
 from voice_agent.load.wav import HZ, voice_span_ms
+from voice_agent.load.word_times import word_times
 
 
 def voice(seconds):

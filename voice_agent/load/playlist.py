@@ -4,20 +4,22 @@
 list, or ``{"a.wav": 1830.0, ...}``. ``end_ms`` is when the voice truly ends, from the start of the
 file. ``kind`` (default ``complete``), ``text``, ``start_ms`` and ``words`` may be added:
 ``words`` is ``[{"text": "yes", "at_ms": 310}]``, when each word has been said, from the first
-voice; a scripted ASR is told them.
+voice; a scripted ASR is told them. Where only the ``text`` is known its words are laid over the
+voice.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from voice_agent.load.errors import WavError
 from voice_agent.load.script import KINDS, Kind
 from voice_agent.load.wav import Speech, read_wav
+from voice_agent.load.word_times import spoken_word_times
 
 ENDS = ("end_ms", "speech_end_ms", "true_end_ms")
 
@@ -83,13 +85,16 @@ def _item(folder: Path, raw: Any, index: Path) -> Item:
     if isinstance(raw.get("start_ms"), int | float):
         speech = replace(speech, start_ms=float(raw["start_ms"]))
     words = raw.get("words")
+    text = str(raw.get("text", ""))
     if kind == "noise":
         words = []
+    elif words is None and text.split():
+        words = [asdict(word) for word in spoken_word_times(text, speech)]
     return Item(
         name,
         cast(Kind, kind),
         speech,
-        str(raw.get("text", "")),
+        text,
         None if words is None else tuple(words),
     )
 

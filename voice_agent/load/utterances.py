@@ -36,6 +36,7 @@ from voice_agent.load.script import (
     Kind,
 )
 from voice_agent.load.wav import HZ, Samples, read_wav, speech, write_wav
+from voice_agent.load.word_times import Word, word_times
 
 VERSION = 2
 """Raised when the set changes, so that a cached one is made anew."""
@@ -65,14 +66,6 @@ VOICES: tuple[Voice, ...] = (
     Voice("flite", "kal16"),
     Voice("espeak-ng", "en-us+f2"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and when it has been said, ms from the first voice."""
-
-    text: str
-    at_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +117,6 @@ def trimmed(samples: Samples) -> Samples:
     fade = HZ // 200
     kept[:fade] = np.round(kept[:fade] * np.linspace(0.0, 1.0, fade))
     return kept
-
-
-def word_times(text: str, begin_ms: float, end_ms: float) -> list[Word]:
-    """Share a piece's time out among its words, by their letters."""
-    words = text.split()
-    weights = np.array([len(word) + 1.5 for word in words])
-    ends = begin_ms + (end_ms - begin_ms) * np.cumsum(weights) / weights.sum()
-    return [
-        Word(word.strip(".,?!").lower(), round(float(at), 1))
-        for word, at in zip(words, ends, strict=True)
-    ]
 
 
 def assemble(pieces: Sequence[tuple[str, Samples]], pauses_ms: Sequence[float]) -> tuple[
