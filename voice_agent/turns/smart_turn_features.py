@@ -50,17 +50,19 @@ def log_mel(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
     """
     heard = pcm[-SAMPLES:].astype(np.float32) / 32768.0
     missing = SAMPLES - len(heard)
-    # Mean and variance of the padded 8 s, without making them.
-    mean = float(heard.sum(dtype=np.float64)) / SAMPLES
-    square = float(np.square(heard).sum(dtype=np.float64)) / SAMPLES
-    scale = np.float32(1.0 / np.sqrt(square - mean * mean + reference._NORM_VARIANCE_EPS))
-    level = np.float32(-mean) * scale
+    # Pipecat's own mean and variance, rounding and all: of a nearly constant sound little else is
+    # left.
+    padded = np.zeros(SAMPLES, np.float32)
+    padded[missing:] = heard
+    mean = padded.mean()
+    scale = np.float32(1.0) / np.sqrt(padded.var() + np.float32(reference._NORM_VARIANCE_EPS))
+    level = -mean * scale
     # Frame n is centred at n * hop; the ones that see only padding are alike.
     alike = max(0, (missing - _PAD) // _HOP)
     first = alike * _HOP - _PAD
     signal = np.full(SAMPLES + _PAD - first, level, np.float32)
     at = missing - first
-    signal[at : at + len(heard)] = (heard - np.float32(mean)) * scale
+    signal[at : at + len(heard)] = (heard - mean) * scale
     # Both ends are mirrored, as a centred transform does.
     end = SAMPLES - first
     signal[end:] = signal[end - 2 : end - 2 - _PAD : -1]
