@@ -76,6 +76,11 @@ async def test_text_is_cut_where_a_voice_would_pause(text: str, pieces: list[str
         (["Is it you", "?"], "Is it you?"),
         (["We have a table", " for", " "], "We have a table "),
         (["Yes", ".", " "], "Yes."),
+        # Of the word behind the longest first clause its beginning is enough.
+        (
+            ["We", " serve", " fresh", " pasta", " here", " daily", " un"],
+            "We serve fresh pasta here daily ",
+        ),
     ],
 )
 async def test_a_clear_end_is_not_waited_on(tokens: list[str], piece: str) -> None:
@@ -84,6 +89,15 @@ async def test_a_clear_end_is_not_waited_on(tokens: list[str], piece: str) -> No
     for token in tokens[:-1]:
         assert [got async for got in aggregator.aggregate(token)] == []
     assert [got.text async for got in aggregator.aggregate(tokens[-1])] == [piece]
+
+
+async def test_what_may_become_a_unit_is_waited_for() -> None:
+    """ "daily eu" may be "daily euros", which belongs to what it counts."""
+    aggregator = ClauseAggregator()
+    text = "We serve fresh pasta here daily"
+    assert [got async for got in aggregator.aggregate(f"{text} eu")] == []
+    assert [got async for got in aggregator.aggregate("ros")] == []
+    assert [got.text async for got in aggregator.aggregate("tars it")] == [f"{text} "]
 
 
 async def test_the_first_clause_is_bounded() -> None:

@@ -153,20 +153,23 @@ def _clause_end(text: str, at: int) -> int:
 def _joint_cut(text: str, rules: ClauseRules) -> int:
     """Return where a first clause without punctuation may be cut between words; else 0."""
     words = list(_WORD.finditer(text))
-    if words and words[-1].end() == len(text):
-        words.pop()  # it may still grow
     for count in range(rules.first_clause_min_words, len(words)):
         last, following = words[count - 1], words[count]
-        cut = following.start()
-        if _holds(last.group(), following.group()):
+        may_grow = following.end() == len(text)
+        if _holds(last.group(), following.group(), may_grow=may_grow):
             continue
-        if following.group().lower() in _OPENERS or count >= rules.first_clause_max_words:
-            return cut
+        opener = following.group().lower() in _OPENERS and not may_grow
+        if opener or count >= rules.first_clause_max_words:
+            return following.start()
     return 0
 
 
-def _holds(last: str, following: str) -> bool:
-    """Say whether two words must be spoken in one breath."""
+def _holds(last: str, following: str, *, may_grow: bool) -> bool:
+    """Say whether two words must be spoken in one breath.
+
+    A ``following`` that ``may_grow`` is only the beginning of a word so far: it holds if it could
+    become a word that does.
+    """
     left, right = last.lower().strip(_STRIP), following.lower().strip(_STRIP)
     return (
         not left
@@ -176,6 +179,7 @@ def _holds(last: str, following: str) -> bool:
         or right[:1].isdigit()
         or following[:1] in "€$£¥#"
         or right in _UNITS
+        or (may_grow and any(unit.startswith(right) for unit in _UNITS))
         or left in "€$£¥#"
         # "Bella Notte", "Main Street": a name is one thing.
         or (last[:1].isupper() and following[:1].isupper())
