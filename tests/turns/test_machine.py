@@ -191,6 +191,15 @@ def test_new_words_drop_the_guess_and_another_is_started() -> None:
     assert talk.actions(Release)[0].tag == Tag(1, 2)
 
 
+def test_a_guess_waits_for_the_final_that_was_asked_for() -> None:
+    """It often has the last word; one that is slow is not waited for."""
+    quick = said("what time do you", 0.5, final=False).until(1066)
+    quick.at(1066, Heard("what time do you open", True, 0.97))
+    assert [a.text for a in quick.actions(Speculate)] == ["what time do you open"]
+    slow = said("what time do you open", 0.97, final=False).until(1200)
+    assert slow.when(Speculate) == 1100
+
+
 def test_guesses_are_bounded_but_the_decision_always_gets_an_answer() -> None:
     """However often the words change, few answers are wasted and one is given."""
     talk = Talk(TurnSettings(speculations_max=2)).at(60, VoiceStarted(0))
@@ -270,6 +279,23 @@ def test_a_voice_that_lasts_pauses_the_agent_before_it_is_known_to_be_an_interru
     talk.at(2410, Heard("uh huh", False, 0.5)).at(2470, VoiceStopped(2420)).until(4000)
     assert talk.actions(Stop) == []
     assert talk.actions(Unduck) == [Unduck("uh huh")]
+
+
+def test_a_paused_agent_goes_on_as_soon_as_the_words_are_a_continuer() -> None:
+    """Quietly, and without waiting for the voice to end: nobody who listens needs silence."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2400, Heard("okay", False, 0.5))
+    assert [type(action) for at, action in talk.record if at >= 2000][:3] == [Duck, Hush, Duck]
+    talk.until(2900)
+    assert talk.actions(Hush) == [Hush()]
+
+
+def test_a_paused_agent_goes_on_when_the_voice_ends_without_words_and_is_stopped_by_them() -> None:
+    """Most short voices are continuers; when the words come and say otherwise, they count."""
+    talk = answering().at(2060, VoiceStarted(2000)).at(2430, VoiceStopped(2400)).until(2470)
+    assert talk.when(Hush) == 2000 + TurnSettings().hush_voice_ms
+    assert [at for at, action in talk.record if isinstance(action, Duck)][-1] == 2450
+    talk.at(2480, Heard("stop", True, 0.5))
+    assert talk.when(Stop) == 2480
 
 
 def test_a_click_or_a_cough_stops_nothing() -> None:

@@ -172,6 +172,22 @@ def test_a_hushed_voice_waits_and_goes_on_with_its_last_word() -> None:
     assert listener.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
 
 
+def test_a_hushed_voice_may_go_on_quietly() -> None:
+    """From the word it was at, at the level of a ducked voice."""
+    listener = Listener()
+    listener.speak(ONE, 1.0, "a b c d e f g h i j")
+    listener.playout.release(ONE)
+    listener.listen(0.44)
+    listener.playout.hush()
+    listener.listen(0.1)
+    listener.playout.duck()
+    quiet = listener.listen(0.1)
+    assert quiet[-1] == pytest.approx(10_000 * 10 ** (-18 / 20), rel=0.01)
+    listener.playout.unduck()
+    listener.listen(1.0)
+    assert listener.events[-1] == PlayedOut(ONE, "a b c d e f g h i j")
+
+
 def test_a_sender_that_waits_for_sound_waits_while_the_voice_is_hushed() -> None:
     """Paused is silent: nothing may be sent ahead of time."""
     listener = Listener()

@@ -53,6 +53,11 @@ def is_backchannel(words: Sequence[str]) -> bool:
     return 0 < len(words) <= 4 and all(word in BACKCHANNELS for word in words)
 
 
+def intent(words: Sequence[str]) -> list[str]:
+    """Return the words that are more than continuers."""
+    return [word for word in words if word not in BACKCHANNELS]
+
+
 def is_echo(heard: str, spoken: str) -> bool:
     """Whether ``heard`` is the agent's own voice come back.
 
@@ -91,7 +96,7 @@ def meaning(
         return Meaning.BACKCHANNEL if silent_ms > 0 else Meaning.UNKNOWN
     if any(word in STOP_WORDS for word in words):
         return Meaning.INTERRUPTION
-    content = [word for word in words if word not in BACKCHANNELS]
+    content = intent(words)
     if len(content) >= settings.stop_words:
         return Meaning.INTERRUPTION
     if voice_ms >= settings.stop_voice_ms and not is_backchannel(words):

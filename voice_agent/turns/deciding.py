@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voice_agent.turns.barge_in import Meaning, is_backchannel, meaning, same_words, words_of
+from voice_agent.turns.barge_in import (
+    Meaning,
+    intent,
+    is_backchannel,
+    meaning,
+    same_words,
+    words_of,
+)
 from voice_agent.turns.endpoint import INCOMPLETE, required_silence_ms
 from voice_agent.turns.events import (
     Action,
     AskSound,
     Drop,
+    Duck,
     Finalize,
     Hush,
     NoTurn,
@@ -29,6 +37,12 @@ _FINAL_AHEAD_MS = 100.0
 """With incomplete words the final is asked for this long before the silence would end the turn."""
 OVERLAP_FINAL_MS = 100.0
 """After so much silence of a voice over the agent's, its words are asked for: they decide."""
+UNHUSH_MS = 50.0
+"""A voice that paused the agent and fell silent for this long without words that mean something
+was most likely a continuer: the agent goes on, quietly until the words are in."""
+_FINAL_SOON_MS = 50.0
+"""A guess waits this long for a final that was asked for in this silence: its last word is often
+what the partial lacks, and a guess without it is wasted."""
 _LATE_GUESS_MS = 400.0
 """Incomplete words start an answer only this long before the silence would end the turn."""
 
@@ -40,7 +54,7 @@ def advance(s: State, now: float) -> Step:
         s, more = _judge_overlap(s, now)
         actions.extend(more)
     if s.agent in (Agent.IDLE, Agent.STOPPED) or not s.decides:
-        for act in (_ask_sound, _guess, _finalize, _decide) if s.decides else (_decide,):
+        for act in (_ask_sound, _finalize, _guess, _decide) if s.decides else (_decide,):
             if s.user is User.QUIET:
                 break
             s, more = act(s, now)
@@ -68,10 +82,21 @@ def _judge_overlap(s: State, now: float) -> Step:
         owed = s.finals_owed + (0 if s.final_asked else 1)
         quiet = replace(close(s), agent=Agent.SPEAKING, finals_owed=owed, discard_finals=owed)
         return quiet, (Unduck(said), *(() if s.final_asked else (Finalize(),)))
+    s, actions = _hush(s, words, voice_ms, silent_ms)
     if s.user is User.PAUSING and not s.final_asked and silent_ms >= OVERLAP_FINAL_MS:
-        return replace(s, final_asked=True, finals_owed=s.finals_owed + 1), (Finalize(),)
-    if not s.hushed and voice_ms >= s.settings.hush_voice_ms and not is_backchannel(words):
-        return replace(s, hushed=True), (Hush(),) if not s.echo else ()
+        s = replace(s, final_asked=True, finals_owed=s.finals_owed + 1)
+        return s, (*actions, Finalize())
+    return s, actions
+
+
+def _hush(s: State, words: list[str], voice_ms: float, silent_ms: float) -> Step:
+    """Pause the agent for a voice that lasts; let it go on as soon as that looks harmless."""
+    harmless = s.echo or is_backchannel(words)
+    if s.hushed:
+        over = silent_ms >= UNHUSH_MS and not intent(words)
+        return (replace(s, hushed=False), (Duck(),)) if harmless or over else (s, ())
+    if s.user is User.SPEAKING and voice_ms >= s.settings.hush_voice_ms and not harmless:
+        return replace(s, hushed=True), (Hush(),)
     return s, ()
 
 
@@ -110,6 +135,8 @@ def _guess_at(s: State) -> float | None:
             return None
         return s.words_at + s.settings.speculate_stable_ms
     silence = s.settings.speculate_silence_ms
+    if s.finals_owed:
+        silence += _FINAL_SOON_MS
     if s.words_p is not None and s.words_p < INCOMPLETE:
         needed = required_silence_ms(s.words_p, s.sound_p, s.settings)
         silence = max(silence, needed - _LATE_GUESS_MS)
@@ -223,6 +250,7 @@ def wake_at(s: State, now: float) -> float | None:
             times.append(s.voice_at + s.settings.stop_voice_ms)
         elif s.user is not User.QUIET:
             times.append(s.quiet_at + OVERLAP_FINAL_MS)
+            times.append(s.quiet_at + UNHUSH_MS)
             times.append(s.quiet_at + s.settings.resume_ms)
     elif s.user is not User.QUIET and s.agent in (Agent.IDLE, Agent.STOPPED):
         times += [_guess_at(s), _finalize_at(s)]

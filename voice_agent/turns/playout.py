@@ -187,8 +187,8 @@ class Playout:
             self._audible.clear()
 
     def duck(self) -> None:
-        """Lower the voice."""
-        self._target = self._ducked_gain
+        """Lower the voice; where it had fallen silent, go on quietly from the last word on."""
+        self._sound_at(self._ducked_gain)
 
     def hush(self) -> None:
         """Fall silent within ``RAMP_MS`` and wait where it is, to go on or to be stopped."""
@@ -198,11 +198,7 @@ class Playout:
 
     def unduck(self) -> None:
         """Raise the voice again; where it had fallen silent, from the last word on."""
-        if self._playing is not None and self._target == 0.0:
-            self._recall()
-            self._playing.rewind()
-        self._target = 1.0
-        self._wake()
+        self._sound_at(1.0)
 
     def stop(self) -> str:
         """Be silent from the next pull on; return what was heard of the answer."""
@@ -313,6 +309,13 @@ class Playout:
     async def wait_audible(self) -> None:
         """Return when the next ``pull`` has something to say."""
         await self._audible.wait()
+
+    def _sound_at(self, gain: float) -> None:
+        if self._playing is not None and self._target == 0.0:
+            self._recall()
+            self._playing.rewind()
+        self._target = gain
+        self._wake()
 
     def _apply_gain(self, block: Pcm) -> None:
         if self._gain == self._target == 1.0:

@@ -23,7 +23,7 @@ class VadSettings(BaseModel):
     start_ms: Ms = 32
     """Voice must last this long before it is voice. One window opens a turn and ducks the agent;
     a click that gets so far costs nothing, since neither is heard or remembered."""
-    stop_ms: Ms = 50
+    stop_ms: Ms = 30
     """Silence must last this long before the voice has stopped; the turn machine waits on."""
     preroll_ms: Ms = 600
     """Audio before the onset that recognition is given: first words are never cut."""
@@ -55,7 +55,7 @@ class TurnSettings(BaseModel):
     """Ask Smart Turn. It was trained on people; synthetic voices are noise to it."""
     sound_asks_ms: tuple[float, ...] = (50, 250, 500, 800)
     """Silences at which the sound is asked, again as silence grows."""
-    finalize_ms: Ms = 50
+    finalize_ms: Ms = 30
     """Silence after which the final transcript is asked for when the words look complete;
     otherwise when the turn is decided."""
     finalize_eagerly: bool = False
@@ -83,9 +83,9 @@ class TurnSettings(BaseModel):
     barge_in: bool = True
     duck_db: Annotated[float, Field(le=0)] = -18.0
     """Level of the agent's voice while it is not yet known what the user wants."""
-    hush_voice_ms: Ms = 300
+    hush_voice_ms: Ms = 325
     """Voice over the agent's this long pauses it, unless its words are a backchannel; it goes on
-    from the word it was at as soon as nothing was meant."""
+    from the word it was at as soon as nothing seems to be meant."""
     stop_voice_ms: Ms = 650
     """Voice over the agent's this long is an interruption, unless its words are a backchannel."""
     stop_words: Annotated[int, Field(ge=1)] = 2

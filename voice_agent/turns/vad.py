@@ -118,6 +118,7 @@ class VoiceTracker:
         self._run_ms = 0.0
         self._onset_ms = 0.0
         self._last_voice_ms = 0.0
+        self._ended_ms = 0.0
         self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVELS)
         self._noise = _Floor()
         self._loudest = -120.0
@@ -162,7 +163,8 @@ class VoiceTracker:
             return None
         soft, self._soft = self._soft, False
         self.on, self._run_ms = False, 0.0
-        return Voice(False, self._last_voice_ms if soft else self._end_of_speech_ms())
+        self._ended_ms = self._last_voice_ms if soft else self._end_of_speech_ms()
+        return Voice(False, self._ended_ms)
 
     def due_reset(self) -> bool:
         """Whether the model should forget the past now; asked once per window."""
@@ -181,7 +183,8 @@ class VoiceTracker:
         resuming = began_ms - self._last_voice_ms < _RECENT_MS
         if not resuming:
             self._loudest = -120.0
-        loudest = self._loudest_since(self._onset_ms)
+        # The window in which the voice ended was loud once, and is no new voice.
+        loudest = self._loudest_since(max(self._onset_ms, self._ended_ms))
         silent = resuming and loudest <= self._threshold()
         if silent and loudest <= _FLOOR_DBFS:
             return None  # the model's echo of what it heard before
