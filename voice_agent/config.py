@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "VOICE_AGENT__"
 STAGES: tuple[Stage, ...] = ("asr", "llm", "tts")
+WITH_FALLBACK: tuple[Stage, ...] = ("llm", "tts")
+FALLBACK = "fallback"
+"""``[llm.fallback]`` and ``[tts.fallback]``: the engine for a turn the other one is late in."""
 
 
 class _Section(BaseModel):
@@ -109,6 +112,9 @@ class Pipeline:
     server: ServerSettings
     search_path: tuple[Path, ...]
     """Where relative paths are looked up; goes into ``EngineContext``."""
+    llm_fallback: EngineChoice | None = None
+    """``[llm.fallback]``, where ``budget.on_miss`` asks for it."""
+    tts_fallback: EngineChoice | None = None
 
 
 def shipped_pipelines() -> dict[str, Path]:
@@ -195,7 +201,8 @@ class _Tables:
         if keys[-1] == "engine" and table.get("engine") != value:
             # The file's other keys were meant for the engine that is being replaced.
             for key in [k for k in table if (*keys[:-1], k) not in self._sources]:
-                del table[key]
+                if key != FALLBACK:
+                    del table[key]
         table[keys[-1]] = value
         self._sources[tuple(keys)] = source
 
@@ -207,6 +214,7 @@ class _Tables:
         except ValidationError as error:
             problems += problems_of(error, PipelineFile, (), self._place)
         asr, llm, tts = (self._choice(stage, problems) for stage in STAGES)
+        others = self._fallbacks(parsed, problems)
         folders = (self._file.resolve().parent, pipelines_dir(), models_dir(), Path.cwd())
         search_path = tuple(dict.fromkeys(folders))
         agent = self._agent(search_path, problems)
@@ -221,6 +229,8 @@ class _Tables:
             asr=asr,
             llm=llm,
             tts=tts,
+            llm_fallback=others.get("llm"),
+            tts_fallback=others.get("tts"),
             vad=parsed.vad,
             turns=parsed.turns,
             budget=parsed.budget,
@@ -237,14 +247,22 @@ class _Tables:
                 return self._sources[keys[:depth]]
         return shown(self._file)
 
-    def _choice(self, stage: Stage, problems: list[Problem]) -> EngineChoice | None:
+    def _choice(
+        self, stage: Stage, problems: list[Problem], *, fallback: bool = False
+    ) -> EngineChoice | None:
         from voice_agent.engines import EngineError, engine_class, engine_names
 
+        keys: tuple[str, ...] = (stage, FALLBACK) if fallback else (stage,)
         table = self._root.get(stage)
+        if fallback and isinstance(table, dict):
+            table = table.get(FALLBACK)
         if not isinstance(table, dict):
+            if fallback and table is not None:
+                where, key = self._place(keys), ".".join(keys)
+                problems.append(Problem(where, key, "should be a table with an engine"))
             return None  # PipelineFile has said so
         name = table.get("engine")
-        key = f"{stage}.engine"
+        place, key = self._place((*keys, "engine")), ".".join((*keys, "engine"))
         names = engine_names(stage)
         if not isinstance(name, str) or name not in names:
             if name is None:
@@ -252,19 +270,32 @@ class _Tables:
             else:
                 what = f"no {stage} engine is called {name!r}{did_you_mean(str(name), names)}"
             allowed = f"; should be one of: {', '.join(names)}"
-            problems.append(Problem(self._place((stage, "engine")), key, what + allowed))
+            problems.append(Problem(place, key, what + allowed))
             return None
         try:
             settings_class = engine_class(stage, name).Settings
         except EngineError as error:
-            problems.append(Problem(self._place((stage, "engine")), key, str(error)))
+            problems.append(Problem(place, key, str(error)))
             return None
-        section = {k: v for k, v in table.items() if k != "engine"}
+        own = {"engine"} if fallback or stage not in WITH_FALLBACK else {"engine", FALLBACK}
+        section = {k: v for k, v in table.items() if k not in own}
         try:
             return EngineChoice(name, settings_class.model_validate(section))
         except ValidationError as error:
-            problems += problems_of(error, settings_class, (stage,), self._place)
+            problems += problems_of(error, settings_class, keys, self._place)
             return None
+
+    def _fallbacks(
+        self, parsed: PipelineFile | None, problems: list[Problem]
+    ) -> dict[Stage, EngineChoice]:
+        """Return the engines that stand in for others, where ``budget.on_miss`` asks for any."""
+        choices = {stage: self._choice(stage, problems, fallback=True) for stage in WITH_FALLBACK}
+        if parsed is None or "fallback" not in parsed.budget.on_miss:
+            return {}
+        if not any(FALLBACK in getattr(parsed, stage) for stage in WITH_FALLBACK):
+            what = 'has "fallback", but neither [llm.fallback] nor [tts.fallback] names an engine'
+            problems.append(Problem(self._place(("budget", "on_miss")), "budget.on_miss", what))
+        return {stage: choice for stage, choice in choices.items() if choice is not None}
 
     def _agent(self, search_path: Sequence[Path], problems: list[Problem]) -> Path | None:
         name = self._root.get("agent")

@@ -21,23 +21,31 @@ from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
 from voice_agent.agents.tools import Tool
-from voice_agent.budget.verdict import judge
+from voice_agent.budget.remedies import remedies
 from voice_agent.engines import SessionInfo
+from voice_agent.fallback import PairedEngines
 from voice_agent.frames import ExpectedWordsFrame
 from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
 from voice_agent.trace.assembly import Origin
-from voice_agent.trace.model import TOTAL, Session, Turn, Verdict
+from voice_agent.trace.model import TOTAL, Session, Turn
 from voice_agent.trace.observer import TraceObserver
 from voice_agent.trace.totals import GUESSES
 from voice_agent.trace.tracing import Tracing
 from voice_agent.turns.answers import ReplyContext
 from voice_agent.turns.ears import Ears
-from voice_agent.turns.events import Action, Event, Greeting, Tag, Typed
+from voice_agent.turns.events import (
+    Action,
+    Event,
+    Greeting,
+    Tag,
+    Typed,
+)
 from voice_agent.turns.gate import ReplyGate
 from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.playout import Playout, PlayoutEvent
+from voice_agent.turns.progress import Progress
 from voice_agent.turns.state import Agent, State, User
 from voice_agent.turns.taking import Lines, TurnTaking
 
@@ -82,7 +90,6 @@ class Conversation:
         self._last_active_ms = now_ms()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pipeline, agent = resources.pipeline, resources.agent
-        self._budgets = pipeline.budget.limits()
         self.trace = self._traced(tracing)
         self.ledger = ledger or Ledger(agent.system_prompt(agent.now()))
 
@@ -90,8 +97,7 @@ class Conversation:
         self._playout = Playout(
             transport.audio_out_hz, pipeline.turns.duck_db, lambda event: taking.on_playout(event)
         )
-        llm = resources.llm(session)
-        llm.add_event_handler("on_before_push_frame", self.trace.on_llm_push)
+        engines = PairedEngines.of(resources, session)
         tools = resources.tools.tools(self.id)
         self._taking = taking = TurnTaking(
             pipeline.turns,
@@ -101,10 +107,26 @@ class Conversation:
             words=resources.words,
             sound=resources.sound.asker() if resources.sound is not None else None,
             listened=lambda since_ms: ears.remembered(since_ms),
-            lines=Lines(greeting=agent.greeting),
+            lines=Lines(
+                greeting=agent.greeting,
+                fillers=pipeline.budget.filler.phrases,
+                clip=lambda text: resources.phrases.clip(
+                    pipeline.tts, text, transport.audio_out_hz
+                ),
+            ),
+            remedies=remedies(
+                pipeline.budget,
+                other_llm=engines.llms.other is not None,
+                other_tts=engines.voices.other is not None,
+            ),
+            engines=engines,
         )
-        for tool in tools:
-            llm.register_function(tool.name, self._tool_handler(tool))
+        self._progress = Progress(taking.post)
+        for llm in engines.llms.services:
+            llm.add_event_handler("on_before_push_frame", self.trace.on_llm_push)
+            llm.add_event_handler("on_before_push_frame", self._progress.on_llm_push)
+            for tool in tools:
+                llm.register_function(tool.name, self._tool_handler(tool))
         self._ears = ears = Ears(
             transport,
             resources.vad.stream(),
@@ -114,8 +136,8 @@ class Conversation:
         )
         gate = ReplyGate(
             self._playout,
-            on_clause=self.trace.on_clause,
-            on_audio=self.trace.on_audio,
+            on_clause=self._on_clause,
+            on_audio=self._on_audio,
             on_round_ended=self._round_ended,
         )
         self._rtvi = RtviClient(
@@ -130,9 +152,7 @@ class Conversation:
         taking.observe(self.trace.observe)
         taking.observe(self._rtvi.observe)
         self._worker = PipelineWorker(
-            FramePipeline(
-                [ears, resources.asr(session), taking, llm, resources.tts(session), gate]
-            ),
+            FramePipeline([ears, resources.asr(session), taking, *engines.row(), gate]),
             params=PipelineParams(
                 audio_in_sample_rate=HEARD_HZ,
                 audio_out_sample_rate=transport.audio_out_hz,
@@ -248,7 +268,7 @@ class Conversation:
             origin,
             tell=tracing.turn if tracing is not None else lambda turn: None,
             on_first_sound=self._tell_latency,
-            judge=self._judge,
+            judge=self._resources.objective.judge,
             received=lambda at_ms: self._ears.arrived_ms(at_ms),
             measured=tracing.measured if tracing is not None else lambda since_ms: {},
         )
@@ -262,9 +282,6 @@ class Conversation:
         if self._tracing is not None:
             self._tracing.session(session)
         return session
-
-    def _judge(self, turn: Turn) -> Verdict | None:
-        return judge(turn, self._budgets)
 
     def _tell_latency(self, turn: Turn) -> None:
         waited = {stage: ms for stage, ms in turn.stages().items() if stage != TOTAL}
@@ -292,6 +309,14 @@ class Conversation:
             return False
         self._taking.tell_recogniser(ExpectedWordsFrame(words=words[:MAX_EXPECTED_WORDS]))
         return True
+
+    def _on_clause(self, tag: Tag) -> None:
+        self.trace.on_clause(tag)
+        self._progress.clause(tag)
+
+    def _on_audio(self, tag: Tag, ms: float) -> None:
+        self.trace.on_audio(tag, ms)
+        self._progress.audio(tag)
 
     def _round_ended(self, tag: Tag) -> None:
         self.trace.on_synthesized(tag)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipecat.frames.frames import ControlFrame, DataFrame, SystemFrame
+from pipecat.frames.frames import ControlFrame, DataFrame, Frame, SystemFrame
 
 NEUTRAL = "neutral"
 """A transcript frame whose ``result`` is this carries words that mean nothing: only the sound and
@@ -30,6 +30,20 @@ class ReplyStartFrame(ControlFrame):
 
     turn: int = 0
     revision: int = 0
+    first_clause_max_words: int | None = None
+    """Speak the first clause after this many words, if that is sooner than usual."""
+
+
+@dataclass
+class AsideFrame(SystemFrame):
+    """A frame for the second of two services in a row; the first lets it pass (``fallback``)."""
+
+    frame: Frame
+
+
+@dataclass
+class RevoiceFrame(SystemFrame):
+    """The words of the reply under way are to be said by the other voice."""
 
 
 @dataclass

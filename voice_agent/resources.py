@@ -16,6 +16,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
 from voice_agent.agents.agent import Agent, AgentError, AgentTools, load_agent
+from voice_agent.budget.objective import Objective
 from voice_agent.config import EngineChoice, Pipeline
 from voice_agent.engines import (
     Engine,
@@ -26,7 +27,9 @@ from voice_agent.engines import (
     Stage,
     engine_class,
 )
+from voice_agent.phrases import Phrases
 from voice_agent.turns.sound import SoundModel, SoundModelError
+from voice_agent.turns.taking import APOLOGY
 from voice_agent.turns.vad import Vad
 from voice_agent.turns.words import TurnWordsError, WordModel
 
@@ -55,6 +58,11 @@ class Resources:
         self._asr = _engine("asr", pipeline.asr, context)
         self._llm = _engine("llm", pipeline.llm, context)
         self._tts = _engine("tts", pipeline.tts, context)
+        other_llm, other_tts = pipeline.llm_fallback, pipeline.tts_fallback
+        self._other_llm = _engine("llm", other_llm, context) if other_llm else None
+        self._other_tts = _engine("tts", other_tts, context) if other_tts else None
+        self.objective = Objective(pipeline.budget)
+        self.phrases = Phrases()
         self._stack = AsyncExitStack()
 
     async def start(self) -> None:
@@ -65,7 +73,10 @@ class Resources:
         """
         stoppable: list[Engine[EngineSettings] | AgentTools]
         stoppable = [self._asr, self._llm, self._tts, self.tools]
-        starts: list[Awaitable[Any]] = [part.start() for part in stoppable]
+        stoppable += [other for other in (self._other_llm, self._other_tts) if other is not None]
+        starts: list[Awaitable[Any]] = [
+            self._start_voice() if part is self._tts else part.start() for part in stoppable
+        ]
         starts += [self.vad.start(), asyncio.to_thread(self._load_words)]
         if self.sound is not None:
             starts.append(self.sound.load())
@@ -99,6 +110,31 @@ class Resources:
     def tts(self, session: SessionInfo) -> TTSService:
         """Make the voice of one conversation."""
         return cast(TTSService, self._tts.service(session))
+
+    def fallback_llm(self, session: SessionInfo) -> LLMService[Any] | None:
+        """Make the language model that stands in for a late one, if the pipeline has one."""
+        service = self._other_llm.service(session) if self._other_llm is not None else None
+        return cast("LLMService[Any] | None", service)
+
+    def fallback_tts(self, session: SessionInfo) -> TTSService | None:
+        """Make the voice that stands in for a late one, if the pipeline has one."""
+        service = self._other_tts.service(session) if self._other_tts is not None else None
+        return cast("TTSService | None", service)
+
+    async def _start_voice(self) -> None:
+        await self._tts.start()
+        try:
+            await self.phrases.make(self.pipeline.tts, self.tts, self._lines())
+        except BaseException:
+            await self._tts.stop()
+            raise
+
+    def _lines(self) -> list[str]:
+        """Return what the agent says word for word."""
+        greeting = self.agent.greeting if self.pipeline.greeting else ""
+        budget = self.pipeline.budget
+        fillers = budget.filler.phrases if "filler" in budget.on_miss else ()
+        return [line for line in (greeting, *fillers, APOLOGY) if line]
 
     def _load_words(self) -> None:
         self.words = WordModel.load()

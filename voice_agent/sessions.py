@@ -63,6 +63,7 @@ class Conversations:
         self._kept: dict[str, _Kept] = {}
         self._stopping = False
         self.tracing = Tracing(pipeline)
+        self.tracing.add(self._resources.objective)
 
     @property
     def active(self) -> int:

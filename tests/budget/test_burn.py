@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.budget.test_verdict import a_turn
 from voice_agent.budget.burn import BurnRate
 from voice_agent.budget.objective import Objective
 from voice_agent.budget.settings import BudgetSettings, Window
@@ -114,9 +117,9 @@ def objective(*on_miss: str) -> tuple[Objective, Clock]:
 
 
 def spend(made: Objective, clock: Clock, count: int, verdict: Verdict | None) -> None:
-    for _ in range(count):
+    for number in range(count):
         clock.now += 1.0
-        made.count(verdict)
+        made.finished(replace(a_turn({}), turn=number).judged(verdict))
 
 
 def test_while_it_burns_answers_begin_shorter_and_new_callers_are_refused() -> None:

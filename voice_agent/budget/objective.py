@@ -12,7 +12,7 @@ from loguru import logger
 from voice_agent.budget.burn import BurnRate
 from voice_agent.budget.settings import BudgetSettings
 from voice_agent.budget.verdict import judge
-from voice_agent.trace.model import Turn, Verdict
+from voice_agent.trace.model import Session, Turn, Verdict
 
 
 class Objective:
@@ -36,11 +36,21 @@ class Objective:
         """Return what ``voice_agent.budget.verdict.judge`` makes of the turn."""
         return judge(turn, self.budgets)
 
-    def count(self, verdict: Verdict | None) -> None:
-        """Count a turn's verdict; each turn once."""
-        if verdict is not None:
-            self._burn.note(self._clock(), missed=verdict.verdict == "missed")
+    # ----- a sink of ``trace.tracing`` -----
+
+    def turn(self, turn: Turn) -> None:
+        """A turn that goes on counts when it is over."""
+
+    def finished(self, turn: Turn) -> None:
+        """Count a turn that is over, if it was judged; each turn once."""
+        if turn.verdict is not None:
+            self._burn.note(self._clock(), missed=turn.verdict == "missed")
             self._look()
+
+    def session(self, session: Session) -> None:
+        """Sessions do not count."""
+
+    # ----- what it means -----
 
     @property
     def burning(self) -> bool:

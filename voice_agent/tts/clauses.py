@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
 
@@ -212,9 +212,18 @@ class ClauseAggregator(BaseTextAggregator):
 
     def __init__(self, rules: ClauseRules | None = None, *, language: str | None = None) -> None:
         super().__init__(aggregation_type=TextType.SENTENCE, language=language)
-        self._rules = rules or ClauseRules()
+        self._usual = self._rules = rules or ClauseRules()
         self._text = ""
         self._pieces = 0
+
+    def begin(self, first_clause_max_words: int | None) -> None:
+        """Cut the first piece of the next reply after so many words, if that is sooner."""
+        words = first_clause_max_words or self._usual.first_clause_max_words
+        self._rules = replace(
+            self._usual,
+            first_clause_max_words=min(self._usual.first_clause_max_words, words),
+            first_clause_min_words=min(self._usual.first_clause_min_words, words),
+        )
 
     @property
     def text(self) -> Aggregation:

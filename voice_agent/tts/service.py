@@ -20,10 +20,11 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
-from voice_agent.frames import SpokenWordsFrame
+from voice_agent.frames import ReplyStartFrame, SpokenWordsFrame
 from voice_agent.tts.clauses import ClauseAggregator, ClauseRules
 from voice_agent.tts.normalise import Speech, spoken
 from voice_agent.tts.resample import ReplyAudio
@@ -82,10 +83,9 @@ class SpeechService(TTSService):
             text_transforms=[("*", _drop_unspeakable)],
             settings=TTSSettings(model=model, voice=voice, language=language),
         )
+        self._clauses = ClauseAggregator(rules or ClauseRules(), language=language)
         # Pipecat 1.14 takes no aggregator as an argument.
-        self._text_aggregator = ClauseAggregator(  # type: ignore[assignment]
-            rules or ClauseRules(), language=language
-        )
+        self._text_aggregator = self._clauses  # type: ignore[assignment]
         self._native_hz = native_hz or sample_rate
         self._out_hz = sample_rate
         self._spoken_language = language
@@ -105,6 +105,12 @@ class SpeechService(TTSService):
     def can_generate_metrics(self) -> bool:
         """Time to first audio is measured like that of any Pipecat service."""
         return True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Begin a reply as its ``ReplyStartFrame`` says; the rest is Pipecat's."""
+        if isinstance(frame, ReplyStartFrame):
+            self._clauses.begin(frame.first_clause_max_words)
+        await super().process_frame(frame, direction)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one clause; Pipecat queues what this yields in the reply's audio context."""

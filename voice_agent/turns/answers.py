@@ -29,17 +29,40 @@ from pipecat.processors.aggregators.llm_context import (
     LLMContext,
     LLMContextMessage,
 )
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.tts_service import TTSService
 
-from voice_agent.frames import ReplyStartFrame
-from voice_agent.turns.events import Tag
+from voice_agent.frames import AsideFrame, ReplyStartFrame, RevoiceFrame
+from voice_agent.turns.events import Called, Event, Failed, Tag, Voiced
 from voice_agent.turns.ledger import Draft, Ledger, call_message, result_message
 from voice_agent.turns.playout import Playout
+from voice_agent.turns.reply import Clip
 
 
 class ReplyContext(LLMContext):
     """The context of one answer; tool calls made for it are found again by ``tag``."""
 
     tag: Tag
+
+
+class Engines:
+    """Which engines answer; where a stage has one engine only there is nothing to say."""
+
+    def answer_with(self, fallback: bool) -> bool:
+        """From now on the other language model is meant, or the usual one; return whether it is
+        the other."""
+        return False
+
+    def speak_with(self, fallback: bool) -> None:
+        """From now on the other voice is meant, or the usual one."""
+
+    def given_up(self, service: FrameProcessor | None) -> bool:
+        """Whether another engine stands in for this one now, so that its errors are nobody's."""
+        return False
+
+    def first_clause_max_words(self) -> int | None:
+        """Return how short the first clause of the next answer is to be; None: as always."""
+        return None
 
 
 class Answers:
@@ -50,7 +73,8 @@ class Answers:
         playout: Where an answer's audio is held.
         tools: What the language model may call; None or empty for nothing.
         push: Sends a frame towards the LLM, in order.
-        failed: Told the tag of an answer that will not come.
+        tell: Tells the turn machine how an answer is coming on.
+        engines: Says which engines answer.
     """
 
     def __init__(
@@ -60,13 +84,15 @@ class Answers:
         tools: ToolsSchema | None,
         *,
         push: Callable[[Frame], None],
-        failed: Callable[[Tag], None],
+        tell: Callable[[Event], None],
+        engines: Engines | None = None,
     ) -> None:
         self._ledger = ledger
         self._playout = playout
         self.offer(tools)
         self._push = push
-        self._failed = failed
+        self._tell = tell
+        self._engines = engines or Engines()
         self._drafts: dict[Tag, Draft] = {}
         self._decided: dict[Tag, asyncio.Event] = {}
         self.generating: Tag | None = None
@@ -82,20 +108,55 @@ class Answers:
 
     # ----- what the machine decides -----
 
-    def start(self, tag: Tag, text: str) -> None:
+    def start(self, tag: Tag, text: str, *, fallback: bool = False) -> None:
         """Have the language model answer ``text``; nothing of it is heard or remembered yet."""
-        self._run_llm(self._begin(tag, text))
+        draft = self._begin(tag, text, fallback=self._engines.answer_with(fallback))
+        self._announce(draft)
+        self._run_llm(draft)
 
-    def say(self, tag: Tag, text: str, *, remembered: bool) -> None:
-        """Say ``text`` itself, at once; ``remembered`` as a turn of its own."""
+    def say(self, tag: Tag, text: str, *, remembered: bool, clip: Clip | None = None) -> None:
+        """Say ``text`` itself, at once; ``remembered`` as a turn of its own.
+
+        ``clip``: the text as it was synthesized before.
+        """
         draft = self._begin(tag, "")
-        draft.rounds = 1
-        self._push(LLMFullResponseStartFrame())
-        self._push(LLMTextFrame(text))
-        self._push(LLMFullResponseEndFrame())
+        if clip is not None and draft.aloud:
+            self.generating = None
+            self._playout.words(tag, clip.words)
+            self._playout.write(tag, clip.pcm)
+            self._playout.finish(tag)
+            self._tell(Voiced(tag))
+        else:
+            draft.rounds = 1
+            self._announce(draft)
+            self._push(LLMFullResponseStartFrame())
+            self._push(LLMTextFrame(text))
+            self._push(LLMFullResponseEndFrame())
         if remembered:
             self._ledger.commit(draft, "")
         self._playout.release(tag)
+
+    def fill(self, tag: Tag, clip: Clip) -> None:
+        """Let the answer, which is late, begin with ``clip``."""
+        draft = self._drafts.get(tag)
+        if draft is not None and draft.aloud:
+            self._playout.fill(tag, clip)
+
+    def carry(self, tag: Tag, again: Tag) -> None:
+        """Give up an answer of which a filler was heard; ``again`` goes on from there."""
+        self._playout.carry(tag, again)
+        self._drafts.pop(tag, None)
+        self._decided.pop(tag, None)
+
+    def revoice(self, tag: Tag) -> None:
+        """Let the other voice say what the language model has written, and what it will write."""
+        draft = self._drafts.get(tag)
+        if draft is not None:
+            # What the first voice said of it was never heard; its rounds are said again.
+            draft.rounds_ended = 0
+            self.generating = tag
+            self._engines.speak_with(True)
+            self._push(RevoiceFrame())
 
     def release(self, tag: Tag, text: str) -> None:
         """The turn is decided: remember it, let the answer be heard and bind it."""
@@ -149,12 +210,12 @@ class Answers:
             if draft.complete:
                 self._finish(tag)
 
-    def failure(self) -> None:
+    def failure(self, service: FrameProcessor | None) -> None:
         """A service failed while answering: what is there is heard, if anything."""
         tag = self.generating
-        if tag is None or tag not in self._drafts:
+        if tag is None or tag not in self._drafts or self._engines.given_up(service):
             return
-        self._finish(tag)
+        self._finish(tag, voice=isinstance(service, TTSService))
 
     def calls_started(self, frame: FunctionCallsStartedFrame) -> None:
         """The language model wants tools: the round that asked for them is not the last."""
@@ -162,6 +223,7 @@ class Answers:
             context = call.context
             if isinstance(context, ReplyContext) and context.tag in self._drafts:
                 self._drafts[context.tag].calls.add(call.tool_call_id)
+                self._tell(Called(context.tag))
 
     def call_in_progress(self, frame: FunctionCallInProgressFrame) -> None:
         """A tool runs: note the call."""
@@ -197,15 +259,21 @@ class Answers:
 
     # ----- within -----
 
-    def _begin(self, tag: Tag, text: str) -> Draft:
+    def _begin(self, tag: Tag, text: str, *, fallback: bool = False) -> Draft:
         if self.generating is not None:
             self._push(InterruptionFrame())
         self.generating = tag
-        draft = self._drafts[tag] = Draft(tag, text, aloud=self.aloud)
+        draft = self._drafts[tag] = Draft(tag, text, aloud=self.aloud, fallback=fallback)
         self._decided[tag] = asyncio.Event()
         self._playout.begin(tag)
-        self._push(ReplyStartFrame(turn=tag.turn, revision=tag.revision))
         return draft
+
+    def _announce(self, draft: Draft) -> None:
+        self._engines.speak_with(False)
+        words = self._engines.first_clause_max_words()
+        turn, revision = draft.tag
+        frame = ReplyStartFrame(turn=turn, revision=revision, first_clause_max_words=words)
+        self._push(AsideFrame(frame) if draft.fallback else frame)
 
     def _run_llm(self, draft: Draft) -> None:
         draft.rounds += 1
@@ -215,7 +283,8 @@ class Answers:
         else:
             context = ReplyContext(messages=messages)
         context.tag = draft.tag
-        self._push(LLMContextFrame(context=context))
+        frame = LLMContextFrame(context=context)
+        self._push(AsideFrame(frame) if draft.fallback else frame)
 
     def _forget(self, tag: Tag) -> None:
         self._drafts.pop(tag, None)
@@ -224,7 +293,7 @@ class Answers:
             self.generating = None
             self._push(InterruptionFrame())
 
-    def _finish(self, tag: Tag) -> None:
+    def _finish(self, tag: Tag, *, voice: bool = False) -> None:
         if self.generating == tag:
             self.generating = None
         draft = self._drafts.get(tag)
@@ -235,7 +304,7 @@ class Answers:
             self._playout.finish(tag)
         else:
             logger.warning("an answer has nothing to say")
-            self._failed(tag)
+            self._tell(Failed(tag, voice))
 
     def _draft_of(self, call_id: str) -> Draft | None:
         return next((d for d in self._drafts.values() if call_id in d.calls), None)

@@ -35,6 +35,8 @@ class Draft:
     rounds: int = 0
     """LLM rounds started."""
     rounds_ended: int = 0
+    fallback: bool = False
+    """The other language model makes it."""
 
     @property
     def complete(self) -> bool:

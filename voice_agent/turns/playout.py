@@ -27,6 +27,9 @@ measures it."""
 RAMP_MS = 20.0
 """How long a change of level takes: shorter clicks, longer is late."""
 
+FILLER_PAUSE_MS = 150.0
+"""Silence behind a filler: what follows it at once is another sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirstSound:
@@ -135,6 +138,11 @@ class Playout:
         reply = self._reply(tag)
         return reply is not None and bool(reply.words or reply.heard)
 
+    def clip(self, tag: Tag) -> Clip:
+        """Return ``tag``'s answer as it was written so far, heard or not."""
+        reply = self._reply(tag)
+        return reply.clip() if reply is not None else Clip(np.zeros(0, dtype=np.int16), ())
+
     def finish(self, tag: Tag) -> None:
         """Nothing more will be written under ``tag``."""
         reply = self._reply(tag)
@@ -169,7 +177,7 @@ class Playout:
         """Let ``tag``'s answer, of which nothing is there yet, begin with ``clip``."""
         reply = self._playing
         if reply is not None and reply.tag == tag and not reply.length:
-            reply.fill(clip)
+            reply.fill(clip, round(FILLER_PAUSE_MS / 1000.0 * self.rate_hz))
             self._wake()
 
     def carry(self, tag: Tag, again: Tag) -> None:

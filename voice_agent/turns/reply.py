@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from voice_agent.media import Pcm
 from voice_agent.turns.events import Tag
 
@@ -69,14 +71,19 @@ class Reply:
             self.starts.append(self.length)
             self.length += pcm.size
 
+    def clip(self) -> Clip:
+        """Return what was written; the words not heard yet."""
+        pcm = np.concatenate(self.chunks) if self.chunks else np.zeros(0, dtype=np.int16)
+        return Clip(pcm, tuple(self.words))
+
     def add_words(self, words: Sequence[Word]) -> None:
         """Append words; their samples count from the end of the filler."""
         self.words.extend((text, s + self.filler, e + self.filler) for text, s, e in words)
 
-    def fill(self, clip: Clip) -> None:
-        """Begin with ``clip``; nothing may have been written yet."""
+    def fill(self, clip: Clip, pause: int) -> None:
+        """Begin with ``clip`` and ``pause`` samples of silence; nothing may be written yet."""
         self.words.extend(clip.words)
-        self.write(clip.pcm)
+        self.write(np.concatenate([clip.pcm, np.zeros(pause, dtype=np.int16)]))
         self.filler, self.filler_words = self.length, len(clip.words)
 
     def hold(self) -> None:

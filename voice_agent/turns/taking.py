@@ -30,7 +30,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voice_agent.frames import NEUTRAL, FinalizeTranscriptFrame
 from voice_agent.media import Pcm, now_ms
-from voice_agent.turns.answers import Answers
+from voice_agent.turns.answers import Answers, Engines
 from voice_agent.turns.barge_in import is_echo
 from voice_agent.turns.deciding import wake_at
 from voice_agent.turns.events import (
@@ -39,12 +39,13 @@ from voice_agent.turns.events import (
     AskSound,
     Audible,
     Bound,
+    Carry,
     Correct,
     Drop,
     Duck,
     Ended,
     Event,
-    Failed,
+    Fill,
     Finalize,
     Greet,
     Heard,
@@ -53,6 +54,7 @@ from voice_agent.turns.events import (
     Remember,
     Resume,
     Retract,
+    Revoice,
     SoundScore,
     Speculate,
     Stop,
@@ -66,8 +68,9 @@ from voice_agent.turns.events import (
 from voice_agent.turns.ledger import Ledger
 from voice_agent.turns.machine import step
 from voice_agent.turns.playout import FirstSound, PlayedOut, Playout, PlayoutEvent
+from voice_agent.turns.reply import Clip
 from voice_agent.turns.settings import TurnSettings
-from voice_agent.turns.state import Agent, State
+from voice_agent.turns.state import Agent, Remedies, State
 from voice_agent.turns.vad import Voice
 from voice_agent.turns.words import TurnWords
 
@@ -76,6 +79,7 @@ LATE_MS = 40.0
 BEFORE_VOICE_MS = 300.0
 """The sound model is given the turn's own audio and this much before it: it was trained on single
 turns, and an earlier one in its 8 s confuses it."""
+APOLOGY = "I'm sorry, something went wrong on my side. Could you say that again?"
 
 
 class TurnSound(Protocol):
@@ -91,7 +95,11 @@ class Lines:
     """What the agent says of its own accord."""
 
     greeting: str = ""
-    apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
+    apology: str = APOLOGY
+    fillers: Sequence[str] = ()
+    """Said in turn while an answer is late."""
+    clip: Callable[[str], Clip | None] = lambda text: None
+    """Returns a text as it was synthesized before, at the rate of this conversation."""
 
 
 class Observer(Protocol):
@@ -116,6 +124,8 @@ class TurnTaking(FrameProcessor):
         sound: Evidence from the sound, if any.
         listened: Returns the user's audio since a moment of the media clock, for ``sound``.
         lines: What the agent says of its own accord.
+        remedies: What may be done about a late answer.
+        engines: Says which engines answer.
     """
 
     def __init__(
@@ -129,11 +139,13 @@ class TurnTaking(FrameProcessor):
         sound: TurnSound | None = None,
         listened: Callable[[float], Pcm] | None = None,
         lines: Lines | None = None,
+        remedies: Remedies | None = None,
+        engines: Engines | None = None,
     ) -> None:
         super().__init__()
         self.ledger = ledger
         # A conversation taken up again counts on: a second turn 1 would replace the first.
-        self._state = State(settings, turn=ledger.last_turn)
+        self._state = State(settings, remedies or Remedies(), turn=ledger.last_turn)
         self._playout = playout
         self._words = words
         self._sound = sound
@@ -151,7 +163,8 @@ class TurnTaking(FrameProcessor):
             playout,
             tools,
             push=self._queue,
-            failed=lambda tag: self.post(Failed(tag)),
+            tell=self.post,
+            engines=engines,
         )
 
     @property
@@ -219,7 +232,7 @@ class TurnTaking(FrameProcessor):
             case FunctionCallResultFrame() if direction is FrameDirection.UPSTREAM:
                 self.answers.call_ended(frame)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
-                self.answers.failure()
+                self.answers.failure(frame.processor)
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
@@ -289,11 +302,17 @@ class TurnTaking(FrameProcessor):
                 # For recognisers that know only Pipecat's own way of being told.
                 self._queue(VADUserStoppedSpeakingFrame(stop_secs=0.0), FrameDirection.UPSTREAM)
             case Greet(tag):
-                self.answers.say(tag, self._lines.greeting, remembered=True)
+                self._say(tag, self._lines.greeting, remembered=True)
             case Apologise(tag):
-                self.answers.say(tag, self._lines.apology, remembered=False)
-            case Speculate(tag, text):
-                self.answers.start(tag, text)
+                self._say(tag, self._lines.apology, remembered=False)
+            case Speculate(tag, text, fallback):
+                self.answers.start(tag, text, fallback=fallback)
+            case Fill(tag, number):
+                self._fill(tag, number)
+            case Carry(tag, again):
+                self.answers.carry(tag, again)
+            case Revoice(tag):
+                self.answers.revoice(tag)
             case Drop(tag):
                 self.answers.drop(tag)
             case Release(tag, text, _):
@@ -316,6 +335,15 @@ class TurnTaking(FrameProcessor):
                 self._playout.resume()
             case _:
                 pass  # NoTurn: nothing to do but to be observed
+
+    def _say(self, tag: Tag, text: str, *, remembered: bool) -> None:
+        self.answers.say(tag, text, remembered=remembered, clip=self._lines.clip(text))
+
+    def _fill(self, tag: Tag, number: int) -> None:
+        # One that is not synthesized yet would come later than the answer.
+        clips = [clip for text in self._lines.fillers if (clip := self._lines.clip(text))]
+        if clips:
+            self.answers.fill(tag, clips[number % len(clips)])
 
     def _ask_sound(self, silence_began: float) -> None:
         if self._sound is None or self._listened is None:
