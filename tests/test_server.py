@@ -23,6 +23,7 @@ from voice_agent.errors import BadOffer, Busy
 from voice_agent.ports import PortError, bind
 from voice_agent.server import MAX_BODY_BYTES, serve
 from voice_agent.trace.settings import TraceSettings
+from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
@@ -85,6 +86,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         trace=TraceSettings(),
         sessions=SessionSettings(),
         server=ServerSettings(**server),
+        telephony=TelephonySettings(),
         search_path=(),
     )
 

@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         "allow the microphone",
     )
 
+    serve.add_argument(
+        "--insecure-dev",
+        action="store_true",
+        help="believe every telephony request, signed or not; on loopback addresses only",
+    )
+
     call = commands.add_parser(
         "call",
         parents=[pipeline, verbose],

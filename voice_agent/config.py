@@ -21,6 +21,7 @@ from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
 from voice_agent.paths import models_dir, pipelines_dir, shown
 from voice_agent.trace.settings import TraceSettings
+from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class PipelineFile(_Section):
     trace: TraceSettings = TraceSettings()
     sessions: SessionSettings = SessionSettings()
     server: ServerSettings = ServerSettings()
+    telephony: TelephonySettings = TelephonySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Pipeline:
     trace: TraceSettings
     sessions: SessionSettings
     server: ServerSettings
+    telephony: TelephonySettings
     search_path: tuple[Path, ...]
     """Where relative paths are looked up; goes into ``EngineContext``."""
     llm_fallback: EngineChoice | None = None
@@ -237,6 +240,7 @@ class _Tables:
             trace=parsed.trace,
             sessions=parsed.sessions,
             server=parsed.server,
+            telephony=parsed.telephony,
             search_path=search_path,
         )
 

@@ -159,16 +159,22 @@ class CallsApi:
         )
 
 
-def create_app(pipeline: Pipeline, conversations: Conversations) -> Starlette:
-    """Return the app; ``app.state.drain()`` makes it refuse new calls."""
+def create_app(
+    pipeline: Pipeline, conversations: Conversations, rooms: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Return the app, ``rooms`` beside its own routes; ``app.state.drain()`` makes it refuse new
+    calls."""
     api = CallsApi(pipeline, conversations)
     origins = list(pipeline.server.allowed_origins)
+    if pipeline.telephony.public_url:
+        origins.append(pipeline.telephony.public_url)
     app = Starlette(
         routes=[
             Route("/api/offer", api.offer, methods=["POST"]),
             Route("/api/offer", api.candidates, methods=["PATCH"]),
             Route("/api/health", api.health, methods=["GET"]),
             *conversations.routes(),
+            *rooms,
             Mount("/", StaticFiles(directory=web_dir(), html=True)),
         ],
         middleware=[
@@ -198,6 +204,7 @@ async def serve(
     conversations: Conversations,
     sock: socket.socket,
     *,
+    rooms: Sequence[BaseRoute] = (),
     tls: tuple[str, str] | None = None,
     on_ready: Callable[[], None] = lambda: None,
     grace_s: float = 10.0,
@@ -206,7 +213,7 @@ async def serve(
 
     ``sock`` is bound and does not listen yet: whoever finds the port open finds it ready. At the
     first signal new calls are refused, current answers finish within ``grace_s`` seconds, and the
-    port closes. A second signal ends the process at once.
+    port closes. A second signal ends the process at once. ``rooms`` are more routes to serve.
 
     Raises:
         EngineError: Something cannot be loaded.
@@ -217,7 +224,8 @@ async def serve(
         try:
             if await _finished_before(stopping, conversations.start()):
                 sock.listen(128)
-                await _serve_until(stopping, pipeline, conversations, sock, tls, on_ready, grace_s)
+                app = create_app(pipeline, conversations, rooms)
+                await _serve_until(stopping, app, conversations, sock, tls, on_ready, grace_s)
         finally:
             stopping.cancel()
             await conversations.stop(grace_s=0)
@@ -236,14 +244,13 @@ async def _finished_before(event: asyncio.Task[Any], work: Coroutine[Any, Any, N
 
 async def _serve_until(
     stopping: asyncio.Task[Any],
-    pipeline: Pipeline,
+    app: Starlette,
     conversations: Conversations,
     sock: socket.socket,
     tls: tuple[str, str] | None,
     on_ready: Callable[[], None],
     grace_s: float,
 ) -> None:
-    app = create_app(pipeline, conversations)
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",

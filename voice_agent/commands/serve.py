@@ -9,14 +9,21 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from voice_agent import logs
 from voice_agent.commands import fail
 from voice_agent.config import Pipeline, load_pipeline
 from voice_agent.config_errors import ConfigError
-from voice_agent.ports import PortError, bind, in_use
+from voice_agent.ports import PortError, bind, in_use, is_loopback
 from voice_agent.process import new_event_loop, seconds_since_start
 from voice_agent.trace.access import Access
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from voice_agent.sessions import Conversations
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,17 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
         overrides.append(f"server.port={arguments.port}")
     try:
         pipeline = load_pipeline(arguments.pipeline, overrides, os.environ)
+        if arguments.insecure_dev and not is_loopback(pipeline.server.host):
+            raise PortError(
+                f"--insecure-dev believes everybody, so it is for loopback addresses only, and "
+                f"{pipeline.server.host} is none"
+            )
         sock = bind(pipeline.server.host, pipeline.server.port)
     except (ConfigError, PortError) as error:
         return fail(error)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_serve(pipeline, sock, tls=arguments.tls))
+        serving = _serve(pipeline, sock, tls=arguments.tls, insecure=arguments.insecure_dev)
+        return runner.run(serving)
 
 
-async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
+async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool, insecure: bool) -> int:
     from voice_agent.engines import EngineError
     from voice_agent.server import serve
     from voice_agent.sessions import Conversations
+    from voice_agent.transports.telephony.carrier import TelephonyError
 
     host, port = sock.getsockname()[:2]
     try:
@@ -48,16 +62,26 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool) -> int:
             pipeline,
             conversations,
             sock,
+            rooms=_telephony(pipeline, conversations, insecure=insecure),
             tls=_certificate(host) if tls else None,
             on_ready=lambda: _ready(pipeline, host, port, tls, conversations.tracing.access),
         )
-    except EngineError as error:
+    except (EngineError, TelephonyError) as error:
         return fail(error)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         return fail(in_use(host, port))
     return 0
+
+
+def _telephony(
+    pipeline: Pipeline, conversations: Conversations, *, insecure: bool
+) -> Sequence[BaseRoute]:
+    from voice_agent.transports.telephony.endpoint import Telephony
+
+    telephony = Telephony(pipeline.telephony, conversations, os.environ, insecure=insecure)
+    return telephony.routes()
 
 
 def _certificate(host: str) -> tuple[str, str]:

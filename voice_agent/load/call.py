@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_agent.load.caller import Caller, Turn
+from voice_agent.load.caller import Caller
 from voice_agent.load.errors import CallError, NoAnswer, WavError
 from voice_agent.load.mouth import Lag
+from voice_agent.load.speaking import Speaking, Turn
 from voice_agent.load.wav import Speech, read_wav, write_wav
 
 OK, NO_ANSWER, BAD_INPUT = 0, 1, 2
@@ -108,7 +109,7 @@ async def call(
     return OK if answered and not failed else NO_ANSWER
 
 
-async def _ask(caller: Caller, speech: Speech, timeout_s: float) -> Turn | Unanswered:
+async def _ask(caller: Speaking, speech: Speech, timeout_s: float) -> Turn | Unanswered:
     asked_s = caller.now()
     try:
         return await caller.say(speech, timeout_s=timeout_s)

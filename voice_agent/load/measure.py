@@ -7,10 +7,10 @@ from itertools import pairwise
 from statistics import median
 
 from voice_agent.load import wire
-from voice_agent.load.caller import Caller
 from voice_agent.load.errors import NoAnswer
 from voice_agent.load.playlist import Item
 from voice_agent.load.score import Outcome, fate
+from voice_agent.load.speaking import Speaking
 
 ANSWER_S = 8.0
 """An answer that has not begun after this long is missed; stock Pipecat can take 3.7 s."""
@@ -31,20 +31,20 @@ class Usual:
     """Its longest silence inside."""
 
 
-async def usual_answer(caller: Caller, question: Item) -> Usual:
+async def usual_answer(caller: Speaking, question: Item) -> Usual:
     """Ask ``question`` twice and hear both answers out."""
     answers = [await undisturbed(caller, question) for _ in range(2)]
     return Usual(median(each.length_s for each in answers), max(each.gap_s for each in answers))
 
 
-async def _tell(caller: Caller, item: Item) -> None:
+async def _tell(caller: Speaking, item: Item) -> None:
     """Tell a scripted ASR what it will hear; anything that recognises speech ignores it."""
     if item.words is not None:
         caller.send(wire.script(item.words))
         await caller.wait(caller.now() + SCRIPT_AHEAD_S)
 
 
-async def ask(caller: Caller, item: Item) -> Outcome:
+async def ask(caller: Speaking, item: Item) -> Outcome:
     """Say something while the agent listens, and hear its answer out."""
     await _tell(caller, item)
     said = await caller.play(item.speech)
@@ -65,7 +65,7 @@ async def ask(caller: Caller, item: Item) -> Outcome:
     )
 
 
-async def undisturbed(caller: Caller, question: Item) -> Usual:
+async def undisturbed(caller: Speaking, question: Item) -> Usual:
     """Ask ``question`` and hear the answer out."""
     await _tell(caller, question)
     said = await caller.play(question.speech)
@@ -76,7 +76,7 @@ async def undisturbed(caller: Caller, question: Item) -> Usual:
     return Usual(end_s - sound_s, max(gaps, default=0.0))
 
 
-async def play_over(caller: Caller, item: Item, question: Item, usual: Usual) -> Outcome:
+async def play_over(caller: Speaking, item: Item, question: Item, usual: Usual) -> Outcome:
     """Ask ``question`` and play ``item`` over the answer."""
     await _tell(caller, question)
     asked = await caller.play(question.speech)

@@ -53,10 +53,16 @@ def noise_floor(dbfs: float, seconds: float = 2.0) -> Samples:
 
 
 class Stream:
-    """What is sent, packet by packet: speech over the noise floor. Pure."""
+    """What is sent, packet by packet: speech over the noise floor. Pure.
 
-    def __init__(self, floor_dbfs: float) -> None:
+    Args:
+        floor_dbfs: RMS of the noise that is always there.
+        held_back: Samples that a resampler behind this holds back at the end of a packet.
+    """
+
+    def __init__(self, floor_dbfs: float, held_back: int = 0) -> None:
         self._floor = noise_floor(floor_dbfs)
+        self._held_back = held_back
         self._pending: list[tuple[int, Samples]] = []
         self.next = 0
         """Number of the packet that is made next."""
@@ -68,13 +74,13 @@ class Stream:
         then "the packet that held the last sample" says when the voice ended to the sample.
         """
         voice_end = round(speech.end_ms * HZ / 1000)
-        lead = -voice_end % PACKET
+        lead = -(voice_end + self._held_back) % PACKET
         start = self.next * PACKET + lead
         self._pending.append((start, speech.samples))
         return Utterance(
             speech,
             first=(start + round(speech.start_ms * HZ / 1000)) // PACKET,
-            last=(start + voice_end) // PACKET - 1,
+            last=(start + voice_end + self._held_back) // PACKET - 1,
             end=(start + len(speech.samples) - 1) // PACKET,
         )
 

@@ -9,6 +9,7 @@ aiortc, whose interface it keeps. Sequence numbers per RFC 3550.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from aiortc.jitterbuffer import JitterFrame
@@ -37,10 +38,12 @@ class VoiceJitterBuffer:
     """Orders one stream's packets, waiting only where one is missing.
 
     ``add`` returns at most one frame, as aiortc expects; when a packet that was waited for frees
-    those behind it, the others lie in ``backlog`` and must be taken from there.
+    those behind it, the others lie in ``backlog`` and must be taken from there. ``clock`` says when
+    a packet arrives, ms.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = now_ms) -> None:
+        self._clock = clock
         self.depth = SHALLOWEST
         """Packets waited at a gap now."""
         self.lost = 0
@@ -60,7 +63,7 @@ class VoiceJitterBuffer:
 
     def add(self, packet: Packet) -> tuple[bool, JitterFrame | None]:
         """Take a packet; return (False, the next frame if one is ready)."""
-        self.media_clock.arrived(packet.timestamp, now_ms())
+        self.media_clock.arrived(packet.timestamp, self._clock())
         number = packet.sequence_number
         if self._next is None:
             self._next = number

@@ -1,0 +1,212 @@
+"""The agent's voice on its way to a player far away: a little ahead of time, and recallable.
+
+The first packet of an answer leaves at once; the next ones follow until the far player has
+``lead_ms`` in hand, then one a packet's time. What has been heard is what the far end's marks say:
+one is sent every 100 ms and behind the last packet. A line that has no marks, or loses them, is
+believed to play in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from voice_agent.media import AudioSource, Pcm
+from voice_agent.transports.telephony.audio import Level, encoded
+from voice_agent.transports.telephony.wire import Format, Wire
+
+MARK_MS = 100
+"""A mark follows so much audio."""
+UNMARKED_MS = 100.0
+"""On a line without marks audio is taken to be heard so much later than it was due."""
+LOST_MARK_MS = 1500.0
+"""A mark that is later than this is taken to be lost."""
+
+
+class Playback:
+    """Pulls from ``source`` and sends until cancelled.
+
+    Args:
+        wire: The line's protocol.
+        format: What the line plays.
+        source: Where the agent's voice comes from.
+        send: Sends one message, in order, without blocking.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        format: Format,
+        source: AudioSource,
+        send: Callable[[str | bytes], None],
+    ) -> None:
+        self._wire = wire
+        self._format = format
+        self._source = source
+        self._send = send
+        self._packet = format.hz * wire.packet_ms // 1000
+        self._going = asyncio.Event()
+        self._going.set()
+        self._cut = asyncio.Event()
+        self._generation = 0
+        self._sent = 0
+        """Samples sent since the last recall."""
+        self._played = 0
+        """Of those, known to have been heard."""
+        self._plays_until = 0.0
+        """When the far player has played all of them, if it plays in real time; loop's clock, s."""
+        self._marks: deque[tuple[str, int, float]] = deque()
+        """Marks sent and not come back: name, samples before it, when they should be heard."""
+        self._overdue: asyncio.TimerHandle | None = None
+        self._marks_every = max(1, MARK_MS // wire.packet_ms)
+        self._unmarked = 0
+        self._has_marks = wire.mark("") is not None
+        self.level = Level()
+        self.recalls = 0
+        self.marks_lost = 0
+        source.on_recall(self._recall)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        try:
+            while True:
+                await self._going.wait()
+                await self._source.wait_audible()
+                if self._going.is_set():
+                    await self._speak()
+        finally:
+            if self._overdue is not None:
+                self._overdue.cancel()
+
+    def pause(self) -> None:
+        """Send nothing until ``resume``."""
+        self._going.clear()
+        self._cut.set()
+
+    def resume(self) -> None:
+        """Go on where the voice was."""
+        self._going.set()
+
+    def marked(self, name: str) -> None:
+        """A mark has come back; those of what was recalled mean nothing."""
+        generation, _, _ = name.partition(".")
+        if generation != str(self._generation) or not any(name == each[0] for each in self._marks):
+            return
+        while self._marks:
+            passed, samples, _ = self._marks.popleft()
+            if passed == name:
+                self._heard_until(samples)
+                break
+        self._watch_marks()
+
+    def drained(self) -> None:
+        """The far player has played everything."""
+        self._marks.clear()
+        self._heard_until(self._sent)
+        self._watch_marks()
+
+    # ----- one stretch of speech -----
+
+    async def _speak(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._cut.clear()
+        self._plays_until = max(loop.time(), self._plays_until)
+        while True:
+            block = self._source.pull_ahead(self._packet)
+            if self._cut.is_set():
+                return  # recalled in the moment it was pulled
+            self._put(block)
+            over = not block.any() and not await self._goes_on(self._plays_until)
+            if self._cut.is_set():
+                return
+            if over or self._unmarked >= self._marks_every:
+                self._mark()
+            if over:
+                return
+            await self._wait(self._plays_until - self._wire.lead_ms / 1000.0)
+            # A far player that ran dry meanwhile starts again when the next packet is there.
+            self._plays_until = max(loop.time(), self._plays_until)
+            if self._cut.is_set():
+                return
+
+    def _put(self, block: Pcm) -> None:
+        self.level.take(block)
+        self._send(self._wire.audio(encoded(block, self._format.encoding)))
+        self._sent += block.size
+        self._unmarked += 1
+        self._plays_until += block.size / self._format.hz
+
+    async def _goes_on(self, until: float) -> bool:
+        """Whether there is more to say by then: a pause in the voice is not its end."""
+        try:
+            async with asyncio.timeout_at(until):
+                await self._source.wait_audible()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _wait(self, until: float) -> None:
+        if until <= asyncio.get_running_loop().time():
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await self._cut.wait()
+        except TimeoutError:
+            return
+
+    def _recall(self) -> None:
+        """What is on its way must not be heard."""
+        message = self._wire.clear()
+        if message is not None:
+            self._send(message)
+        self.recalls += 1
+        self._generation += 1
+        self._sent = self._played = self._unmarked = 0
+        self._marks.clear()
+        self._plays_until = 0.0
+        self._watch_marks()
+        self._cut.set()
+
+    # ----- what was heard -----
+
+    def _mark(self) -> None:
+        self._unmarked = 0
+        name = f"{self._generation}.{self._sent}"
+        message = self._wire.mark(name)
+        if message is not None:
+            self._send(message)
+        self._marks.append((name, self._sent, self._plays_until))
+        if len(self._marks) == 1:
+            self._watch_marks()
+
+    def _heard_until(self, samples: int) -> None:
+        new, self._played = samples - self._played, max(samples, self._played)
+        if new > 0:
+            self._source.played(new)
+
+    def _watch_marks(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        if self._marks:
+            patience_ms = LOST_MARK_MS if self._has_marks else UNMARKED_MS
+            loop = asyncio.get_running_loop()
+            due = self._marks[0][2] + patience_ms / 1000.0
+            self._overdue = loop.call_at(due, self._give_mark_up)
+
+    def _give_mark_up(self) -> None:
+        _, samples, _ = self._marks.popleft()
+        self.marks_lost += self._has_marks
+        self._heard_until(samples)
+        self._watch_marks()
+
+    def figures(self) -> dict[str, float]:
+        """Return what a trace should know of the line."""
+        return {
+            "out_dbfs": round(self.level.dbfs, 1),
+            "out_peak_dbfs": round(self.level.peak_dbfs, 1),
+            "out_clipped": self.level.clipped,
+            "out_recalls": self.recalls,
+            "out_marks_lost": self.marks_lost,
+        }
