@@ -76,6 +76,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         file=Path("test.toml"),
         description="",
         agent=Path("agent.toml"),
+        persona="full",
         greeting=True,
         asr=nothing,
         llm=nothing,

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -71,6 +71,8 @@ class PipelineFile(_Section):
     description: str = ""
     agent: str
     """The agent's TOML, looked up beside the pipeline's file, then among the shipped ones."""
+    persona: Literal["full", "brief"] = "full"
+    """Which of the agent's two prompts the language model is told; small models take "brief"."""
     greeting: bool = True
     """The agent speaks first."""
     asr: dict[str, Any]
@@ -102,6 +104,7 @@ class Pipeline:
     file: Path
     description: str
     agent: Path
+    persona: Literal["full", "brief"]
     greeting: bool
     asr: EngineChoice
     llm: EngineChoice
@@ -228,6 +231,7 @@ class _Tables:
             file=self._file,
             description=parsed.description,
             agent=agent,
+            persona=parsed.persona,
             greeting=parsed.greeting,
             asr=asr,
             llm=llm,

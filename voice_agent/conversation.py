@@ -91,7 +91,7 @@ class Conversation:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pipeline, agent = resources.pipeline, resources.agent
         self.trace = self._traced(tracing)
-        self.ledger = ledger or Ledger(agent.system_prompt(agent.now()))
+        self.ledger = ledger or Ledger(resources.system_prompt())
 
         session = SessionInfo(self.id, HEARD_HZ, transport.audio_out_hz)
         self._playout = Playout(

@@ -24,6 +24,7 @@ from voice_agent.config_errors import ConfigError
 from voice_agent.engines import EngineContext, EngineError, Stage, engine_class
 from voice_agent.paths import shown, web_dir
 from voice_agent.ports import PortError, bind
+from voice_agent.process import free_memory_bytes
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ENOUGH_MEMORY_GB = 1.0
@@ -96,12 +97,10 @@ def _event_loop() -> Check:
 
 
 def _memory() -> Check:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
+    free = free_memory_bytes()
+    if free is None:
         return Check("memory", Status.OK, "not known on this system")
-    table = dict(line.split(":", 1) for line in lines)
-    free_gb = int(table["MemAvailable"].split()[0]) / 2**20
+    free_gb = free / 2**30
     if free_gb < ENOUGH_MEMORY_GB:
         return Check("memory", Status.WARN, f"{free_gb:.1f} GiB free", "end other programs")
     return Check("memory", Status.OK, f"{free_gb:.1f} GiB free")
@@ -156,9 +155,11 @@ async def _engine(stage: Stage, choice: EngineChoice, context: EngineContext) ->
     engine = engine_class(stage, choice.engine)(choice.settings, context)
     try:
         await engine.start()
+        loaded = f"{choice.engine} loads in {time.monotonic() - began:.1f} s"
+        about = engine.about()
     finally:
         await engine.stop()
-    return Check(stage, Status.OK, f"{choice.engine} loads in {time.monotonic() - began:.1f} s")
+    return Check(stage, Status.OK, f"{loaded}: {about}" if about else loaded)
 
 
 async def _turn_models() -> Check:

@@ -10,12 +10,13 @@ works in anybody else's Pipecat bot. Engines are found through the entry-point g
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pydantic import BaseModel, ConfigDict
 
@@ -41,6 +42,9 @@ class EngineContext:
     then the shipped ``pipelines/`` and ``models/`` folders."""
     vocabulary: Sequence[str] = ()
     """Words and phrases of the agent (menu, names) that recognition should expect."""
+    opening: Callable[[], LLMContext] | None = None
+    """Returns what every conversation begins with (the persona of today, the greeting, the
+    tools), so that a language model can read it beforehand; None when there is none."""
 
     def find(self, path: str | Path) -> Path:
         """Return the first existing ``path`` on the search path.
@@ -88,6 +92,10 @@ class Engine(ABC, Generic[SettingsT]):
         Raises:
             EngineError: A model or a server is missing; the message says what to do.
         """
+
+    def about(self) -> str:
+        """Return what a person should know of the engine once it is loaded; may be empty."""
+        return ""
 
     @abstractmethod
     def service(self, session: SessionInfo) -> FrameProcessor:

@@ -38,6 +38,24 @@ def rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def free_memory_bytes() -> int | None:
+    """Return the memory that can be had without swapping, within a container's limit too.
+
+    None where the system does not tell (anything but Linux).
+    """
+    try:
+        table = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(table["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return None
+    group = Path("/sys/fs/cgroup")  # version 2, as this process's container sees it
+    try:
+        limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
+        return free if limit.strip() == "max" else min(free, max(0, int(limit) - int(used)))
+    except (OSError, ValueError):
+        return free
+
+
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return an event loop of the fastest kind this system has."""
     if sys.platform == "win32":

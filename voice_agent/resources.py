@@ -11,6 +11,8 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
@@ -54,7 +56,7 @@ class Resources:
         self.vad = Vad()
         self.sound: SoundModel | None = SoundModel() if pipeline.turns.sound_model else None
         self.words: WordModel | None = None
-        context = EngineContext(pipeline.search_path, self.agent.phrases())
+        context = EngineContext(pipeline.search_path, self.agent.phrases(), self.opening)
         self._asr = _engine("asr", pipeline.asr, context)
         self._llm = _engine("llm", pipeline.llm, context)
         self._tts = _engine("tts", pipeline.tts, context)
@@ -64,6 +66,19 @@ class Resources:
         self.objective = Objective(pipeline.budget)
         self.phrases = Phrases()
         self._stack = AsyncExitStack()
+
+    def system_prompt(self) -> str:
+        """Return what the language model is told first, by today's date."""
+        agent = self.agent
+        return agent.system_prompt(agent.now(), brief=self.pipeline.persona == "brief")
+
+    def opening(self) -> LLMContext:
+        """Return what every conversation of today begins with, as the language model sees it."""
+        messages: list[Any] = [{"role": "system", "content": self.system_prompt()}]
+        if self.pipeline.greeting and self.agent.greeting:
+            messages.append({"role": "assistant", "content": self.agent.greeting})
+        tools = [tool.schema() for tool in self.tools.tools()]
+        return LLMContext(messages, ToolsSchema(standard_tools=list(tools)))
 
     async def start(self) -> None:
         """Load everything at once; where one part fails, the rest is stopped again.

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from pipecat.frames.frames import Frame, LLMContextFrame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
@@ -54,6 +54,7 @@ class Running:
         self.up, self.down = Collector(), Collector()
         self.worker = PipelineWorker(
             Pipeline([self.up, service, self.down]),
+            params=PipelineParams(enable_metrics=True, enable_usage_metrics=True),
             cancel_on_idle_timeout=False,
             enable_rtvi=False,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Any, ClassVar, Literal
 
 from openai import (
@@ -22,7 +22,6 @@ from openai import (
     Timeout,
 )
 from openai.types.chat import ChatCompletionChunk
-from pipecat.frames.frames import FunctionCallFromLLM
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.http import connection_limits
@@ -30,7 +29,7 @@ from pydantic import Field
 
 from voice_agent.engines import Engine, EngineError, EngineSettings, SessionInfo
 from voice_agent.llm.chunks import ChunkReader
-from voice_agent.llm.thinking import ThinkFilter
+from voice_agent.llm.spoken import SpokenAnswers
 
 __all__ = ["OpenAICompatibleEngine", "OpenAICompatibleService", "OpenAICompatibleSettings"]
 
@@ -156,7 +155,7 @@ class OpenAICompatibleEngine(Engine[OpenAICompatibleSettings]):
             ) from error
 
 
-class OpenAICompatibleService(OpenAILLMService):
+class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
     """An ordinary Pipecat LLM service on a client that belongs to the engine."""
 
     supports_developer_role = False
@@ -164,9 +163,7 @@ class OpenAICompatibleService(OpenAILLMService):
     def __init__(self, client: AsyncOpenAI, model: str, settings: OpenAICompatibleSettings) -> None:
         self._shared = client
         self._limits = settings
-        self._think = ThinkFilter()
         self._chunks = ChunkReader()
-        self._answered = False
         given: dict[str, Any] = {"model": model, "max_tokens": settings.max_tokens}
         if settings.temperature is not None:
             given["temperature"] = settings.temperature
@@ -198,34 +195,11 @@ class OpenAICompatibleService(OpenAILLMService):
         bounded: Any = self._bounded(stream, first_by, begun + self._limits.total_timeout_s)
         return bounded  # type: ignore[no-any-return]
 
-    async def run_function_calls(self, function_calls: Sequence[FunctionCallFromLLM]) -> None:
-        """Run the calls, after what was said before them; unreadable ones are an error."""
-        await self._finish_text()
-        self._answered = True
-        if not function_calls:
-            await self.push_error("the language model wrote a tool call that is not JSON")
-            return
-        await super().run_function_calls(function_calls)
-
     async def _process_context(self, context: LLMContext) -> None:
-        self._think = ThinkFilter(starts_open=self._limits.starts_in_think)
+        self._begin_answer(starts_in_think=self._limits.starts_in_think)
         self._chunks = ChunkReader()
-        self._answered = False
         await super()._process_context(context)
-        await self._finish_text()
-        if not self._answered:
-            await self.push_error("the language model answered with nothing")
-
-    async def _push_llm_text(self, text: str) -> None:
-        await self._speak(self._think.feed(text))
-
-    async def _finish_text(self) -> None:
-        await self._speak(self._think.finish())
-
-    async def _speak(self, text: str) -> None:
-        if text:
-            self._answered = self._answered or not text.isspace()
-            await super()._push_llm_text(text)
+        await self._end_answer()
 
     async def _bounded(
         self, stream: AsyncStream[ChatCompletionChunk], first_by: float, end_by: float

@@ -15,24 +15,14 @@ import tomllib
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pipecat.adapters.llm.base_llm_adapter import BaseLLMAdapter
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import (
-    Frame,
-    FunctionCallFromLLM,
-    LLMContextFrame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
-)
+from pipecat.frames.frames import FunctionCallFromLLM
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.llm_service import LLMService
-from pipecat.services.settings import LLMSettings
 from pydantic import Field, ValidationError, model_validator
 
 from voice_agent.engines import Engine, EngineError, EngineSettings, SessionInfo
+from voice_agent.llm.plain import PlainLLMService
 from voice_agent.llm.script import Call, Say, Script
 
 __all__ = ["ScriptedEngine", "ScriptedService", "ScriptedSettings", "load_script", "paced"]
@@ -91,51 +81,17 @@ class ScriptedEngine(Engine[ScriptedSettings]):
         )
 
 
-class ScriptedService(LLMService[BaseLLMAdapter[Any]]):
+class ScriptedService(PlainLLMService):
     """An ordinary Pipecat LLM service; all it knows of a conversation is the context it gets."""
 
     def __init__(self, script: Script, *, ttft_s: float, tokens_per_s: float) -> None:
-        self.adapter_class = _Adapter  # the default one imports the OpenAI SDK, which takes 0.7 s
-        super().__init__(
-            settings=LLMSettings(
-                model="scripted",
-                system_instruction=None,
-                temperature=None,
-                max_tokens=None,
-                top_p=None,
-                top_k=None,
-                frequency_penalty=None,
-                presence_penalty=None,
-                seed=None,
-                filter_incomplete_user_turns=False,
-                user_turn_completion_config=None,
-            )
-        )
+        super().__init__("scripted")
         self._script = script
         self._ttft_s = ttft_s
         self._tokens_per_s = tokens_per_s
 
-    def can_generate_metrics(self) -> bool:
-        """Whether time to first token is reported, as by any other service."""
-        return True
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Answer a context; an interruption cancels the answer between two tokens."""
-        context_at = asyncio.get_running_loop().time()
-        await super().process_frame(frame, direction)
-        if not isinstance(frame, LLMContextFrame):
-            await self.push_frame(frame, direction)
-            return
-        try:
-            await self.push_frame(LLMFullResponseStartFrame())
-            await self.start_processing_metrics()
-            await self.start_ttfb_metrics()
-            await self._answer(frame.context, context_at + self._ttft_s)
-        finally:
-            await self.stop_processing_metrics()
-            await self.push_frame(LLMFullResponseEndFrame())
-
-    async def _answer(self, context: LLMContext, first_token_at: float) -> None:
+    async def _answer(self, context: LLMContext, asked_at: float) -> None:
+        first_token_at = asked_at + self._ttft_s
         match self._script.reply(context.get_messages()):
             case Say(text):
                 async for token in paced(_tokens(text), first_token_at, self._tokens_per_s):
@@ -190,20 +146,3 @@ def load_script(path: Path) -> Script:
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r"\s*\S+", text)
-
-
-class _Adapter(BaseLLMAdapter[Any]):  # type: ignore[no-untyped-call]
-    """Nothing to convert: the script reads the context's own messages."""
-
-    @property
-    def id_for_llm_specific_messages(self) -> str:
-        return "scripted"
-
-    async def get_llm_invocation_params(self, context: LLMContext, **kwargs: Any) -> Any:
-        return {}
-
-    def to_provider_tools_format(self, tools_schema: ToolsSchema) -> list[Any]:
-        return []
-
-    def get_messages_for_logging(self, context: LLMContext) -> list[dict[str, Any]]:
-        return [dict(message) for message in context.get_messages() if isinstance(message, dict)]
