@@ -40,7 +40,7 @@ class Visit(Caller):
         rng = self.rng
         if rng.random() < 0.12:
             await self.ask("hello")
-        for _ in range(rng.choices((1, 2, 3), (4, 5, 2))[0]):
+        for _ in range(rng.choices((1, 2, 3, 4), (3, 4, 3, 1))[0]):
             episode = rng.choices(*zip(*EPISODES, strict=True))[0]
             match episode:
                 case "book":

@@ -80,6 +80,7 @@ class Phrases:
         topics = tomllib.loads((HERE / "topics.toml").read_text(encoding="utf-8"))
         self.topics = Wordings({}, topics["topics"])
         self._unknown = topics["unknown"]
+        self._before, self._after = (lines(topics["lead"][part]) for part in ("before", "after"))
         self.elsewhere = Wordings.read(HERE / "elsewhere.toml")
         self.dishes = sorted(_dishes())
         for row in sgd("train"):
@@ -126,7 +127,7 @@ class Phrases:
             if written and rng.random() < 0.25:
                 wording = rng.choice(written)
             else:
-                wording = self.topics.expand(rng.choice(self.topics.acts[topic]), rng)
+                wording = self._led(self.topics.expand(rng.choice(self.topics.acts[topic]), rng))
             return Said(
                 "house", tuple(wording.split()), ("",) * len(wording.split()), {"about": topic}
             )
@@ -138,8 +139,15 @@ class Phrases:
             topic = rng.choice(lines(self._unknown["subjects"]))
             wording = rng.choice(lines(self._unknown["said"])).replace("{about}", topic)
             topic = topic.removeprefix("a ").removeprefix("an ").removeprefix("free ")
-        wording = self.topics.expand(wording, rng)
+        wording = self._led(self.topics.expand(wording, rng))
         return Said("house", tuple(wording.split()), ("",) * len(wording.split()), {"about": topic})
+
+    def _led(self, question: str) -> str:
+        """Put something before or after a question, as people do."""
+        rng = self.rng
+        if rng.random() < 0.3:
+            question = f"{rng.choice(self._before)} {question}"
+        return f"{question} {rng.choice(self._after)}" if rng.random() < 0.08 else question
 
     def ask_elsewhere(self, today: date) -> Said:
         """Draw something that is not the restaurant's business."""
@@ -147,7 +155,7 @@ class Phrases:
         if rng.random() < 0.15:
             return fill("elsewhere", rng.choice(self._written["elsewhere"][frozenset()]), {}, rng)
         kind = rng.choice(list(self.elsewhere.acts))
-        wording = self.elsewhere.expand(rng.choice(self.elsewhere.acts[kind]), rng)
+        wording = self._led(self.elsewhere.expand(rng.choice(self.elsewhere.acts[kind]), rng))
         return fill("elsewhere", wording, self._fills(today, {}), rng)
 
     def ask_menu(self, act: str, about: str, value: str) -> Said:

@@ -22,16 +22,20 @@ from phrases import Phrases
 from turns import turn_rows
 from world import bella_notte
 
+LONGEST = 36
+"""Messages in a call; what goes on for longer goes round in circles."""
+
 
 async def write_shard(path: Path, seed: int, calls: int, heard: Path) -> None:
     """Write one shard of ``calls`` calls and some rows about ends of turns."""
     rng = random.Random(seed)
     phrases, recogniser, bella = Phrases(heard=heard), Recogniser(rng, heard), bella_notte()
     rows: list[dict[str, Any]] = []
-    for _ in range(calls):
+    while len(rows) < calls:
         _, messages = await call(rng, phrases, recogniser, bella)
-        rows.append({"messages": messages})
-    rows += turn_rows(rng, calls // 12, bella)
+        if len(messages) <= LONGEST:
+            rows.append({"messages": messages})
+    rows += turn_rows(rng, calls // 9, bella)
     rng.shuffle(rows)
     partial = path.with_suffix(".partial")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

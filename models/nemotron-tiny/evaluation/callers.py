@@ -92,7 +92,7 @@ class Goal:
 
 def goal(rng: random.Random, line: Line) -> Goal:
     """Draw something the house can do."""
-    today, hours = line.now.date(), line.agent.hours
+    today = line.now.date()
     while True:
         party, day, clock = values.party(rng), values.day(rng, today), values.clock(rng)
         if party[0] in values.COMPANY:  # "we are just me"
@@ -100,10 +100,27 @@ def goal(rng: random.Random, line: Line) -> Goal:
         on, at = read_date(day, line.now), read_time(clock)
         if on is None or at is None or not 0 < (on - today).days < 150 or party[1] > 8:
             continue
-        minutes = at.hour * 60 + at.minute
-        if any(s.start_min <= minutes <= s.end_min - 60 for s in hours.on(on)):
-            row = (party[1], on.isoformat(), f"{at:%H:%M}")
+        row = (party[1], on.isoformat(), f"{at:%H:%M}")
+        if possible(line, *row[1:]):
             return Goal({"size": party, "date": (day, day), "time": (clock, clock)}, row)
+
+
+def changed(rng: random.Random, line: Line, old: Goal) -> tuple[str, Goal]:
+    """Draw a slot and a goal that differs from the old one there, and is possible."""
+    slots = ("size", "date", "time")
+    while True:
+        new, at = goal(rng, line), rng.randrange(3)
+        row = (*old.row[:at], new.row[at], *old.row[at + 1 :])
+        if new.row[at] != old.row[at] and possible(line, *row[1:]):
+            wishes = {**old.wishes, slots[at]: new.wishes[slots[at]]}
+            return slots[at], Goal(wishes, row)
+
+
+def possible(line: Line, day: str, at: str) -> bool:
+    """Return whether the house seats people then."""
+    hour, minute = map(int, at.split(":"))
+    spans = line.agent.hours.on(date.fromisoformat(day))
+    return any(s.start_min <= hour * 60 + minute <= s.end_min - 60 for s in spans)
 
 
 def read_back(answer: str, row: tuple[int, str, str], now: datetime) -> list[str]:
@@ -132,22 +149,12 @@ class Caller:
         await self._until(answer, wish, "I have booked")
         return self.line.booked() == [wish.row]
 
-    async def changes(self, wish: Goal, new: Goal, slot: str, name: str = "") -> bool:
-        """Change one thing of what stands in the book."""
-        size, day, at = wish.row
-        parts = {"size": new.row[0], "date": new.row[1], "time": new.row[2]}
-        row = tuple(
-            parts[s] if s == slot else old
-            for s, old in zip(("size", "date", "time"), (size, day, at), strict=True)
-        )
-        wishes = {**wish.wishes, slot: new.wishes[slot]}
-        target = Goal(wishes, row)  # type: ignore[arg-type]
-        said = self.phrases.say(f"change_{slot}", {slot: new.wishes[slot]}, {slot})
+    async def changes(self, new: Goal, slot: str, name: str = "") -> bool:
+        """Change ``slot`` of what stands in the book to what ``new`` has."""
+        said = self.phrases.say(f"change_{slot}", new.wishes, {slot})
         answer = await self.line.say(said)
-        await self._until(
-            answer, target, "I have changed", name=name, again=f"change_{slot}", only=slot
-        )
-        return self.line.booked() == [row]
+        await self._until(answer, new, "I have changed", name=name, only=slot)
+        return self.line.booked() == [new.row]
 
     async def cancels(self, name: str = "") -> bool:
         """Cancel what stands in the book."""
@@ -170,7 +177,6 @@ class Caller:
         done: str,
         *,
         name: str = "",
-        again: str = "book",
         only: str = "",
     ) -> None:
         for _ in range(TURNS):
@@ -182,10 +188,10 @@ class Caller:
                 slot = wrong[0]
                 said = self.phrases.say(f"wrong_{slot}", wish.wishes, {slot})
             else:
-                said = self._answer(answer, wish, name, again, only)
+                said = self._answer(answer, wish, name, only)
             answer = await self.line.say(said)
 
-    def _answer(self, answer: str, wish: Goal, name: str, again: str, only: str) -> str:
+    def _answer(self, answer: str, wish: Goal, name: str, only: str) -> str:
         """Return what one says to a question."""
         say, low = self.phrases.say, answer.lower()
         asked = {
@@ -212,7 +218,7 @@ class Caller:
         if wanted:
             return " ".join(say(slot, wish.wishes, {slot}) for slot in sorted(wanted, reverse=True))
         if only:
-            return say(again, {only: wish.wishes[only]}, {only})
+            return say(f"change_{only}", wish.wishes, {only})
         return say("book", wish.wishes, {*wish.wishes})
 
 

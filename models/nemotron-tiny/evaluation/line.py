@@ -58,10 +58,11 @@ class Line:
             {"role": "assistant", "content": self.agent.greeting},
         ]
 
-    async def earlier(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Book something as it was booked another day."""
+    async def earlier(self, row: tuple[int, str, str], name: str) -> None:
+        """Book (people, day, time) as it was booked another day."""
         tools = {tool.name: tool for tool in self._toolset.tools("earlier")}
-        return await tools["book_table"].run(arguments)
+        size, day, at = row
+        await tools["book_table"].run({"party_size": size, "date": day, "time": at, "name": name})
 
     async def say(self, text: str) -> str:
         """Say something; returns the answer."""

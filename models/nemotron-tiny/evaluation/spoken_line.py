@@ -12,11 +12,11 @@ from hear import RECOGNISER, recognised
 
 from voice_agent.asr.pocketsphinx_worker import load_decoder
 
-VOICES = ("flite-slt", "flite-rms", "flite-awb", "flite-kal16")
-
 
 class Ear:
     """Hears one caller after another, each in one voice; the decoder is kept, as in a call."""
+
+    VOICES = ("flite-slt", "flite-rms", "flite-awb", "flite-kal16")
 
     def __init__(self, seed: int, voices: tuple[str, ...] = VOICES) -> None:
         self._rng = random.Random(seed)
