@@ -48,7 +48,7 @@ class LanguageModelEnds:
         params.n_ctx, params.n_parallel = 4096, 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.n_gpu_layers, params.fit_params, params.verbosity = 0, False, 0
-        params.special = True
+
         self._server = xllamacpp.Server(params)
         environment = Environment(trim_blocks=True, lstrip_blocks=True)
         template = (HERE / "chat_template.jinja").read_text(encoding="utf-8")

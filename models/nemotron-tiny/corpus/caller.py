@@ -39,7 +39,7 @@ ASIDES = (
     ("phone", 3),
     ("how_are_you", 1),
 )
-ASIDE, CORRECTION, CUT, TYPED = 0.16, 0.06, 0.05, 0.06
+ASIDE, CORRECTION, CUT, TYPED = 0.12, 0.06, 0.05, 0.05
 
 
 class Caller:
@@ -50,6 +50,7 @@ class Caller:
     ) -> None:
         self.host, self.phrases, self.recogniser, self.rng = host, phrases, recogniser, rng
         self.today = host.world.now.date()
+        self.asides = ASIDE
 
     async def say(self, said: Said) -> None:
         """Say it over the line, sometimes cutting in on the host's last answer."""
@@ -191,7 +192,7 @@ class Caller:
             host, rng = self.host, self.rng
             if host.matter is None:
                 return
-            if rng.random() < ASIDE:
+            if rng.random() < self.asides:
                 await self.aside()
                 continue
             known = [s for s in ("size", "date", "time") if s in host.matter.known]

@@ -16,7 +16,7 @@ from world import World, open_world
 from voice_agent.agents.agent import Agent
 
 EPISODES = (
-    ("book", 40),
+    ("book", 50),
     ("check", 12),
     ("change", 12),
     ("cancel", 10),
@@ -25,7 +25,7 @@ EPISODES = (
     ("hours", 7),
     ("elsewhere", 7),
     ("small", 7),
-    ("order", 2),
+    ("order", 1),
     ("late", 1),
 )
 SMALL = ("hello", "how_are_you", "who", "robot", "human", "help", "today", "lookup", "garbled")
@@ -36,11 +36,11 @@ UNHEARD = 0.015
 class Visit(Caller):
     """A caller with a few things on their mind, from the first hello to the goodbye."""
 
-    async def talk(self) -> None:
+    async def talk(self, *, short: bool) -> None:
         rng = self.rng
-        if rng.random() < 0.12:
+        if rng.random() < 0.12 and not short:
             await self.ask("hello")
-        for _ in range(rng.choices((1, 2, 3, 4), (3, 4, 3, 1))[0]):
+        for _ in range(1 if short else rng.choices((1, 2, 3, 4), (3, 4, 3, 1))[0]):
             episode = rng.choices(*zip(*EPISODES, strict=True))[0]
             match episode:
                 case "book":
@@ -69,11 +69,14 @@ class Visit(Caller):
                     await self.small(episode)
                     for _ in range(rng.choice((0, 0, 1, 2))):
                         await self.small(rng.choice(("house", "menu", "hours")))
+            if short:
+                continue
             if rng.random() < 0.12:
                 await self.ask(rng.choice(("backchannel", "backchannel", "yes")))
             elif rng.random() < 0.1:
                 await self.ask("repeat")
-        await self._hang_up()
+        if not short:
+            await self._hang_up()
 
     async def _hang_up(self) -> None:
         rng, host = self.rng, self.host
@@ -88,9 +91,14 @@ class Visit(Caller):
 
 
 async def call(
-    rng: random.Random, phrases: Phrases, recogniser: Recogniser, bella: Agent
+    rng: random.Random,
+    phrases: Phrases,
+    recogniser: Recogniser,
+    bella: Agent,
+    *,
+    short: bool = False,
 ) -> tuple[World, list[Message]]:
-    """Play one call; returns the house and the messages."""
+    """Play one call; returns the house and the messages. A short one has one matter only."""
     phrases.rng = recogniser.rng = rng
     small = rng.random() < 0.12
     world = await open_world(rng, bella, small=small)
@@ -104,7 +112,8 @@ async def call(
                     await book.run(
                         {"party_size": 2, "date": f"in {ahead} days", "time": at, "name": "x"}
                     )
-        await caller.talk()
+        caller.asides *= 0.3 if short else 1.0
+        await caller.talk(short=short)
     finally:
         await world.close()
     if rng.random() < UNHEARD:

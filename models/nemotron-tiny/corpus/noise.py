@@ -30,9 +30,9 @@ ALIKE = {
     "o'clock": ("a clock", "oclock"),
 }
 _LONGEST = 3
-NOISY = 0.3
-"""Share of utterances with something misheard: as many as the recogniser spoils."""
-HESITANT = 0.06
+NOISY = 0.2
+"""Share of utterances with something misheard; the recogniser spoils a few more."""
+HESITANT = 0.05
 FILLERS = ("um", "uh", "uh", "um", "er", "well", "like", "you know", "i mean", "let's say")
 
 

@@ -26,16 +26,16 @@ LONGEST = 36
 """Messages in a call; what goes on for longer goes round in circles."""
 
 
-async def write_shard(path: Path, seed: int, calls: int, heard: Path) -> None:
-    """Write one shard of ``calls`` calls and some rows about ends of turns."""
+async def write_shard(path: Path, seed: int, calls: int, heard: Path, short: float) -> None:
+    """Write one shard of ``calls`` calls, a share ``short`` of them, and ends of turns."""
     rng = random.Random(seed)
     phrases, recogniser, bella = Phrases(heard=heard), Recogniser(rng, heard), bella_notte()
     rows: list[dict[str, Any]] = []
     while len(rows) < calls:
-        _, messages = await call(rng, phrases, recogniser, bella)
+        _, messages = await call(rng, phrases, recogniser, bella, short=rng.random() < short)
         if len(messages) <= LONGEST:
             rows.append({"messages": messages})
-    rows += turn_rows(rng, calls // 9, bella)
+    rows += turn_rows(rng, calls // 14, bella)
     rng.shuffle(rows)
     partial = path.with_suffix(".partial")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -49,13 +49,16 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--calls", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--short", type=float, default=0.3, help="share of calls with one matter")
     parser.add_argument("--heard", type=Path, default=HEARD)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for number in range(options.first, options.first + options.shards):
         begun = time.perf_counter()
         path = options.out / f"shard-{number:03d}.jsonl"
-        asyncio.run(write_shard(path, options.seed + number, options.calls, options.heard))
+        asyncio.run(
+            write_shard(path, options.seed + number, options.calls, options.heard, options.short)
+        )
         print(f"{path}: {options.calls / (time.perf_counter() - begun):.0f} calls/s", flush=True)
 
 

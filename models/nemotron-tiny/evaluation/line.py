@@ -37,7 +37,7 @@ class Line:
     messages: list[Message] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     invented: int = 0
-    """Answers that claim something no tool confirmed in this turn."""
+    """Answers that claim what no tool said in this turn, word for word (repetitions aside)."""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Tools called in the last turn."""
 
@@ -81,11 +81,8 @@ class Line:
             content = json.dumps(result, ensure_ascii=False)
             self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
         answer = message.get("content") or ""
-        if CLAIM.search(answer) and not any(CLAIM.search(said) for said in confirmed):
-            repeated = any(
-                answer.strip() == m["content"] for m in self.messages if m["role"] == "assistant"
-            )
-            self.invented += not repeated
+        if CLAIM.search(answer) and not any(said in answer for said in confirmed):
+            self.invented += not any(answer == message["content"] for message in self.messages)
         self.messages.append({"role": "assistant", "content": answer})
         self.log.append(f"A {answer}")
         return answer
