@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from voice_agent.trace.access import Access
 from voice_agent.trace.api import TracesApi
 from voice_agent.trace.live import WAITING_MAX, Live
 from voice_agent.trace.model import Run
-from voice_agent.trace.queries import Traces
+from voice_agent.trace.queries import Filter, Traces
+from voice_agent.trace.reader import Reader
 from voice_agent.trace.settings import TraceSettings
 from voice_agent.trace.store import Recording, Store
 
@@ -31,11 +32,11 @@ COUNT = 400
 class Traced(StandIn):
     """Conversations that serve their traces."""
 
-    def __init__(self, path: Path, settings: TraceSettings, host: str, *origins: str) -> None:
+    def __init__(self, reader: Reader, settings: TraceSettings, host: str, *origins: str) -> None:
         super().__init__()
         self.live = Live()
         self.access = Access(settings, host, origins)
-        self._api = TracesApi(Traces(path), self.live, self.access)
+        self._api = TracesApi(reader, self.live, self.access)
 
     def routes(self) -> list[Any]:
         return self._api.routes()
@@ -55,26 +56,35 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(20):
             began = BEGAN + number * 520.0
             run = f"r{number // 10}"
-            writer.session(a_session(f"s{number}", started_at=began, run=run))
+            transport = ("webrtc", "twilio")[number % 2]
+            writer.session(a_session(f"s{number}", started_at=began, run=run, transport=transport))
         writer.recording(Recording("s3-4", lambda: b"RIFF" + bytes(996)))
     with writing(path):
         pass
     return path
 
 
+@pytest.fixture(scope="module")
+def reader(file: Path) -> Iterator[Reader]:
+    """One process for all tests: it takes a while to start."""
+    reading = Reader(file)
+    yield reading
+    reading.close()
+
+
 @asynccontextmanager
 async def serving(
-    path: Path, settings: TraceSettings | None = None, host: str = "127.0.0.1", *origins: str
+    reader: Reader, settings: TraceSettings | None = None, host: str = "127.0.0.1", *origins: str
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Traced]]:
-    conversations = Traced(path, settings or TraceSettings(), host, *origins)
+    conversations = Traced(reader, settings or TraceSettings(), host, *origins)
     pipeline = a_pipeline(host=host, allowed_origins=origins)
     async with served(conversations, pipeline) as client:
         yield client, conversations
 
 
 @pytest.fixture
-async def client(file: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(file) as (client, _):
+async def client(reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(reader) as (client, _):
         yield client
 
 
@@ -230,7 +240,8 @@ async def test_sessions_runs_and_what_to_filter_by(client: httpx.AsyncClient) ->
     assert page["sessions"][0]["p50_ms"] > 0
     runs = (await get(client, "/runs"))["runs"]
     assert {run["id"]: run["turns"] for run in runs} == {"r0": 200, "r1": 200}
-    assert (await get(client, "/facets"))["transports"] == ["twilio", "webrtc"]
+    facets = await get(client, "/facets")
+    assert (facets["transports"], facets["runs"]) == (["twilio", "webrtc"], ["r0", "r1"])
 
 
 async def test_turns_are_exported_as_json_and_csv(client: httpx.AsyncClient) -> None:
@@ -256,9 +267,9 @@ STAGE_COLUMNS = {
 }
 
 
-async def test_turns_and_sessions_are_told_as_they_happen(file: Path) -> None:
+async def test_turns_and_sessions_are_told_as_they_happen(reader: Reader) -> None:
     """As server-sent events, until the server ends."""
-    async with serving(file) as (client, conversations):
+    async with serving(reader) as (client, conversations):
         async with client.stream("GET", "/api/traces/live") as answer:
             lines = answer.aiter_lines()
             assert await anext(lines) == ": watching"
@@ -302,9 +313,9 @@ async def status(client: httpx.AsyncClient, **headers: str) -> int:
     return (await client.get("/api/traces/turns", headers=headers)).status_code
 
 
-async def test_words_are_read_on_this_machine_without_a_token(file: Path) -> None:
+async def test_words_are_read_on_this_machine_without_a_token(reader: Reader) -> None:
     """But not through a proxy, and not by a page that calls itself 127.0.0.1."""
-    async with serving(file, KEEPS_WORDS) as (client, conversations):
+    async with serving(reader, KEEPS_WORDS) as (client, conversations):
         assert await status(client) == 200
         assert await status(client, **{"X-Forwarded-For": "203.0.113.9"}) == 401
         assert await status(client, Host="evil.example") == 403
@@ -312,9 +323,9 @@ async def test_words_are_read_on_this_machine_without_a_token(file: Path) -> Non
         assert await status(client, **{"X-Forwarded-For": "203.0.113.9"}, **shown) == 200
 
 
-async def test_words_are_read_from_another_machine_with_the_token_only(file: Path) -> None:
+async def test_words_are_read_from_another_machine_with_the_token_only(reader: Reader) -> None:
     """One is made where none is set; a browser shows it once, for a cookie."""
-    async with serving(file, KEEPS_WORDS, "0.0.0.0") as (client, conversations):
+    async with serving(reader, KEEPS_WORDS, "0.0.0.0") as (client, conversations):
         refused = await client.get("/api/traces/turns/s3-4")
         assert (refused.status_code, refused.json()["token"]) == (401, True)
         wrong = await client.post("/api/traces/token", json={"token": "guess"})
@@ -326,30 +337,32 @@ async def test_words_are_read_from_another_machine_with_the_token_only(file: Pat
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"token": 3}', b"x" * 5000])
-async def test_what_is_no_token_is_refused(file: Path, body: bytes) -> None:
+async def test_what_is_no_token_is_refused(reader: Reader, body: bytes) -> None:
     """Nothing a stranger sends is more than a no."""
-    async with serving(file, KEEPS_WORDS) as (client, _):
+    async with serving(reader, KEEPS_WORDS) as (client, _):
         answer = await client.post("/api/traces/token", content=body)
         assert answer.status_code in (400, 403)
 
 
-async def test_a_token_that_is_set_is_always_needed(file: Path) -> None:
+async def test_a_token_that_is_set_is_always_needed(reader: Reader) -> None:
     """On this machine too, and without words."""
-    async with serving(file, TraceSettings(token="open sesame")) as (client, _):
+    async with serving(reader, TraceSettings(token="open sesame")) as (client, _):
         assert await status(client) == 401
         assert await status(client, Authorization="Bearer open sesame") == 200
 
 
-async def test_latencies_alone_need_no_token(file: Path) -> None:
+async def test_latencies_alone_need_no_token(reader: Reader) -> None:
     """Numbers are read like the health check."""
-    async with serving(file, TraceSettings(), "0.0.0.0") as (client, _):
+    async with serving(reader, TraceSettings(), "0.0.0.0") as (client, _):
         assert await status(client) == 200
 
 
 async def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:
     """503 with what is wrong, not a crash."""
-    async with serving(tmp_path / "gone.db") as (client, _):
+    reader = Reader(tmp_path / "gone.db")
+    async with serving(reader) as (client, _):
         answer = await client.get("/api/traces/turns")
+    reader.close()
     assert answer.status_code == 503
     assert "no traces" in answer.json()["error"]
 
@@ -361,3 +374,16 @@ def test_a_closed_store_takes_nothing_more(tmp_path: Path) -> None:
     writer.close()
     writer.turn(a_turn())
     assert writer.dropped == 1
+
+
+async def test_a_reading_process_that_was_killed_is_started_again(file: Path) -> None:
+    """By the system, when memory is short: whoever asks does not notice."""
+    reader = Reader(file)
+    try:
+        assert (await reader.ask(Traces.turns, Filter())).total == COUNT
+        [process] = reader._started()._processes.values()
+        process.kill()
+        process.join()
+        assert (await reader.ask(Traces.turns, Filter())).total == COUNT
+    finally:
+        reader.close()

@@ -1,7 +1,7 @@
 """``/api/traces``: what was traced, for the dashboard and for programs.
 
-Everything is read from the file in threads, so that no call waits for a dashboard; only the live
-feed comes straight from the conversations.
+Everything is read from the file by another process, so that no call waits for a dashboard; only
+the live feed comes straight from the conversations.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from starlette.routing import BaseRoute, Route
 from voice_agent.trace.access import COOKIE, Access
 from voice_agent.trace.errors import NotTraced, StoreError
 from voice_agent.trace.live import Live
-from voice_agent.trace.model import STAGES, Session, Turn
+from voice_agent.trace.model import Session, Turn
 from voice_agent.trace.queries import Filter, Sort, Traces, summary
-from voice_agent.trace.statistics import compare, statistics
+from voice_agent.trace.reader import Reader
+from voice_agent.trace.statistics import compare_runs, stats
 
 HEARTBEAT_S = 15.0
 """A comment goes out on a silent feed this often, so that proxies keep it and lost ones end."""
@@ -80,13 +81,13 @@ class TracesApi:
     """The routes; see the module's docstring.
 
     Args:
-        traces: What is stored.
+        reader: Reads what is stored.
         live: What happens now.
         access: Who may read.
     """
 
-    def __init__(self, traces: Traces, live: Live, access: Access) -> None:
-        self._traces = traces
+    def __init__(self, reader: Reader, live: Live, access: Access) -> None:
+        self._reader = reader
         self._live = live
         self._access = access
 
@@ -113,8 +114,8 @@ class TracesApi:
     async def turns(self, request: Request) -> Response:
         """``GET``: summaries of turns, by page."""
         asked = _parameters(PageParameters, request)
-        page = await run_in_threadpool(
-            self._traces.turns,
+        page = await self._reader.ask(
+            Traces.turns,
             asked.filter(),
             sort=asked.sort,
             limit=asked.limit,
@@ -124,25 +125,25 @@ class TracesApi:
 
     async def turn(self, request: Request) -> Response:
         """``GET``: one turn with everything."""
-        return JSONResponse(await run_in_threadpool(self._traces.turn, request.path_params["id"]))
+        return JSONResponse(await self._reader.ask(Traces.turn, request.path_params["id"]))
 
     async def audio(self, request: Request) -> Response:
         """``GET``: a turn's recording, the user left and the agent right."""
-        wav = await run_in_threadpool(self._traces.recording, request.path_params["id"])
+        wav = await self._reader.ask(Traces.recording, request.path_params["id"])
         return _ranged(request, wav)
 
     async def sessions(self, request: Request) -> Response:
         """``GET``: sessions, by page."""
         asked = _parameters(PageParameters, request)
-        page = await run_in_threadpool(
-            self._traces.sessions, asked.filter(), limit=asked.limit, cursor=asked.cursor
+        page = await self._reader.ask(
+            Traces.sessions, asked.filter(), limit=asked.limit, cursor=asked.cursor
         )
         return JSONResponse({"sessions": page.rows, "next": page.next})
 
     async def stats(self, request: Request) -> Response:
         """``GET``: percentiles by stage, over time, and distributions."""
         asked = _parameters(StatsParameters, request)
-        return JSONResponse(await run_in_threadpool(self._stats, asked.filter(), asked.buckets))
+        return JSONResponse(await self._reader.ask(stats, asked.filter(), asked.buckets))
 
     async def compare(self, request: Request) -> Response:
         """``GET``: two runs side by side."""
@@ -150,21 +151,24 @@ class TracesApi:
         if not a or not b:
             raise HTTPException(400, "name two runs: /api/traces/compare?a=<run>&b=<run>")
         asked = _parameters(StatsParameters, request)
-        return JSONResponse(await run_in_threadpool(self._compare, a, b, asked))
+        made = await self._reader.ask(compare_runs, a, b, asked.filter(), asked.buckets)
+        return JSONResponse(made)
 
     async def runs(self, _request: Request) -> Response:
         """``GET``: the lives of processes."""
-        return JSONResponse({"runs": await run_in_threadpool(self._traces.runs)})
+        return JSONResponse({"runs": await self._reader.ask(Traces.runs)})
 
     async def facets(self, _request: Request) -> Response:
         """``GET``: what there is to filter by."""
-        return JSONResponse(await run_in_threadpool(self._traces.facets))
+        return JSONResponse(await self._reader.ask(Traces.facets))
 
     async def export(self, request: Request) -> Response:
         """``GET``: every turn that is meant, streamed as a file."""
         asked = _parameters(ExportParameters, request)
-        turns = self._traces.every(asked.filter())
-        lines = as_csv(turns) if asked.format == "csv" else as_json(turns)
+        if asked.format == "csv":
+            lines = as_csv(self._reader.traces.rows(asked.filter()))
+        else:
+            lines = as_json(self._reader.traces.documents(asked.filter()))
         # Asked for the first line here, so that an error is an answer and not a broken file.
         first = await run_in_threadpool(next, lines)
 
@@ -226,25 +230,6 @@ class TracesApi:
 
         return guarded
 
-    def _stats(self, where: Filter, buckets: int) -> dict[str, Any]:
-        made = statistics(self._traces.latencies(where), self._traces.budgets(where), buckets)
-        return {**made, **self._traces.counts(where)}
-
-    def _compare(self, a: str, b: str, asked: StatsParameters) -> dict[str, Any]:
-        known = {run["id"]: run for run in self._traces.runs()}
-        sides, found = [], []
-        for run in (a, b):
-            if run not in known:
-                raise NotTraced(f"there is no run {run!r}")
-            where = Filter(**{**_filled(asked.filter()), "run": run})
-            latencies = self._traces.latencies(where)
-            label = f"{known[run]['pipeline']} {known[run]['version']}"
-            stats = statistics(latencies, self._traces.budgets(where), asked.buckets)
-            stats |= self._traces.counts(where)
-            sides.append({"run": run, "label": label, **known[run], "stats": stats})
-            found.append(latencies)
-        return {"a": sides[0], "b": sides[1], "stages": compare(*found)}
-
     async def _feed(self) -> AsyncIterator[str]:
         with self._live.watch() as watcher:
             yield ": watching\n\n"
@@ -267,55 +252,31 @@ class TracesApi:
 
     async def _session(self, session: Session) -> dict[str, Any]:
         try:
-            stored = await run_in_threadpool(self._traces.session, session.id)
+            stored = await self._reader.ask(Traces.session, session.id)
         except (NotTraced, StoreError):
             stored = {"turns": 0, "missed": 0, "p50_ms": None, "p95_ms": None}
         return {**stored, **session.to_dict()}
 
 
-def as_json(turns: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+def as_json(documents: Iterator[str]) -> Iterator[str]:
     """Yield turns as one JSON array, a turn a line."""
     yield "["
     comma = "\n"
-    for turn in turns:
-        yield comma + json.dumps(turn, ensure_ascii=False, separators=(",", ":"))
+    for document in documents:
+        yield comma + document
         comma = ",\n"
     yield "\n]\n"
 
 
-_CSV = (
-    "id", "session", "turn", "run", "pipeline", "transport", "started_at", "kind", "verdict",
-    "guilty", "v2v_ms",
-)  # fmt: skip
-_CSV_FIGURES = (
-    "hits", "misses", "wasted_tokens", "wasted_audio_ms", "tokens", "tokens_per_s", "acceptance",
-    "rtf", "loop_lag_ms",
-)  # fmt: skip
-
-
-def as_csv(turns: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield turns as CSV, a turn a row: what it was, ms by stage, the figures; no words."""
+def as_csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
+    """Yield turns as CSV, a turn a row, the names of the columns first; no words."""
     line = io.StringIO()
     writer = csv.writer(line)
-
-    def row(cells: list[Any]) -> str:
-        writer.writerow(cells)
-        text = line.getvalue()
+    for row in rows:
+        writer.writerow(row)
+        yield line.getvalue()
         line.seek(0)
         line.truncate()
-        return text
-
-    yield row([*_CSV, *(f"{stage}_ms" for stage in STAGES), *_CSV_FIGURES])
-    for turn in turns:
-        waited = summary(dict(turn))["stages"]
-        figures = turn["figures"]
-        yield row(
-            [
-                *(turn[name] for name in _CSV),
-                *(waited.get(stage, "") for stage in STAGES),
-                *(figures.get(name, "") for name in _CSV_FIGURES),
-            ]
-        )
 
 
 def _event(name: str, data: Mapping[str, Any]) -> str:
@@ -328,11 +289,6 @@ def _parameters(kind: type[ParametersT], request: Request) -> ParametersT:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise HTTPException(400, f"{first['loc'][0]}: {first['msg']}") from error
-
-
-def _filled(where: Filter) -> dict[str, Any]:
-    names = FilterParameters.model_fields
-    return {name: getattr(where, name) for name in names if getattr(where, name) is not None}
 
 
 def _length(request: Request) -> int:

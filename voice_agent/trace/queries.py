@@ -1,8 +1,7 @@
 """Reading traces back: lists by page, one turn, and the columns that statistics are made of.
 
-Every method opens the file for itself and is blocking: call it from a thread. Counting and sorting
-happen in SQLite, percentiles in NumPy; both let go of the interpreter, so that a dashboard does
-not hold up a call (``tests/trace/test_many.py`` measures it).
+Every method opens the file for itself and is blocking. Counting and sorting happen in SQLite,
+percentiles in NumPy. A server asks through :mod:`voice_agent.trace.reader`.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_agent.trace.errors import NotTraced
-from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Turn
+from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Kind, Turn
 from voice_agent.trace.schema import open_to_read
 
 Sort = Literal["recent", "slowest"]
@@ -27,6 +26,14 @@ COLUMNS: tuple[BudgetKey, ...] = (TOTAL, *STAGES)
 """What there is a column of ms for: the whole and every stage."""
 _FETCHED = 2000
 """Rows fetched at a time."""
+_ROW = (
+    "id", "session", "run", "pipeline", "transport", "started_at", "kind", "verdict", "v2v_ms"
+)  # fmt: skip
+_FIGURES = (
+    "hits", "misses", "wasted_tokens", "wasted_audio_ms", "tokens", "tokens_per_s", "acceptance",
+    "rtf", "loop_lag_ms",
+)  # fmt: skip
+"""What a row of a table has of a turn, beside its number, its guilty stage and ms by stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +161,27 @@ class Traces:
             raise NotTraced(f"there is no recording of turn {turn_id!r}; see trace.audio")
         return bytes(row[0])
 
-    def every(self, where: Filter) -> Iterator[dict[str, Any]]:
-        """Yield every turn with everything, oldest first, without holding them all."""
-        condition, arguments = where.where()
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT document, {_RECORDED} FROM turns JOIN documents USING (key) "
-                f"WHERE {condition} ORDER BY started_at, turns.key",
-                arguments,
+    def documents(self, where: Filter) -> Iterator[str]:
+        """Yield every turn with everything as JSON, oldest first, without holding them all."""
+        yield from (
+            document
+            for (document,) in self._each(
+                where,
+                f"CASE WHEN {_RECORDED} THEN json_set(document, '$.audio', json('true')) "
+                "ELSE document END",
             )
-            while batch := rows.fetchmany(100):
-                for document, recorded in batch:
-                    yield {**json.loads(document), "audio": bool(recorded)}
+        )
+
+    def rows(self, where: Filter) -> Iterator[tuple[Any, ...]]:
+        """Yield every turn as a row of a table, oldest first; the first row names the columns."""
+        extracted = {
+            **{name: f"document ->> '$.{name}'" for name in ("turn", "guilty")},
+            **{name: f"document ->> '$.figures.{name}'" for name in _FIGURES},
+        }
+        stages = tuple(f"{stage}_ms" for stage in STAGES)
+        names = (*_ROW[:2], "turn", *_ROW[2:-1], "guilty", "v2v_ms", *stages, *_FIGURES)
+        yield names
+        yield from self._each(where, ", ".join(extracted.get(name, name) for name in names))
 
     # ----- sessions and runs -----
 
@@ -227,20 +243,18 @@ class Traces:
     def facets(self) -> dict[str, list[str]]:
         """Return the values there are to filter by."""
         with self._open() as database:
-
-            def values(column: str) -> list[str]:
-                found = database.execute(
-                    f"SELECT DISTINCT {column} FROM turns WHERE {column} IS NOT NULL ORDER BY 1"
-                )
-                return [value for (value,) in found]
-
-            return {
-                "pipelines": values("pipeline"),
-                "transports": values("transport"),
-                "runs": values("run"),
-                "kinds": values("kind"),
-                "verdicts": values("verdict"),
-            }
+            # Of sessions there are many fewer than of turns.
+            pipelines, transports, runs = (
+                [row[0] for row in database.execute(f"SELECT DISTINCT {column} FROM sessions")]
+                for column in ("pipeline", "transport", "run")
+            )
+        return {
+            "pipelines": sorted(pipelines),
+            "transports": sorted(transports),
+            "runs": sorted(runs),
+            "kinds": list(get_args(Kind)),
+            "verdicts": ["ok", "missed", "none"],
+        }
 
     # ----- for statistics -----
 
@@ -291,6 +305,15 @@ class Traces:
             ).fetchone()
         made: dict[BudgetKey, float] = json.loads(row[0]) if row is not None else {}
         return made
+
+    def _each(self, where: Filter, columns: str) -> Iterator[tuple[Any, ...]]:
+        condition, arguments = where.where()
+        with self._open() as database:
+            yield from database.execute(
+                f"SELECT {columns} FROM turns JOIN documents USING (key) "
+                f"WHERE {condition} ORDER BY started_at, turns.key",
+                arguments,
+            )
 
     def _open(self) -> closing[sqlite3.Connection]:
         return closing(open_to_read(self._path))

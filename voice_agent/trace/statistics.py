@@ -1,4 +1,4 @@
-"""What many turns were like: percentiles by stage, over time, and of two runs side by side. Pure.
+"""What many turns were like: percentiles by stage, over time, and of two runs side by side.
 
 Only answered turns count. A stage that a turn did not wait for took it 0 ms: leaving such turns out
 would make a stage look slower the better it is hidden.
@@ -7,23 +7,54 @@ would make a stage look slower the better it is hidden.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_agent.trace.errors import NotTraced
 from voice_agent.trace.model import BudgetKey
-from voice_agent.trace.queries import COLUMNS, Latencies
+from voice_agent.trace.queries import COLUMNS, Filter, Latencies, Traces
 
 PERCENTILES = (50, 95, 99)
 BINS = 40
 """Bars of a distribution."""
-RESAMPLES = 400
+RESAMPLES = 2000
 """Bootstrap resamples for the confidence interval of a difference."""
-_SAMPLED_MAX = 5000
-"""Turns of each side that are resampled at most."""
 
 Ms = NDArray[np.float64]
+
+
+def stats(traces: Traces, where: Filter, buckets: int) -> dict[str, Any]:
+    """Return percentiles and a distribution of every stage, both over ``buckets`` of time, and
+    how many turns there were of each kind and verdict.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    found, budgets = traces.latencies(where), traces.budgets(where)
+    return {**statistics(found, budgets, buckets), **traces.counts(where)}
+
+
+def compare_runs(traces: Traces, a: str, b: str, where: Filter, buckets: int) -> dict[str, Any]:
+    """Return two runs side by side: what each was like, and by stage how they differ.
+
+    Raises:
+        NotTraced: There is no such run.
+        StoreError: The file cannot be read.
+    """
+    known = {run["id"]: run for run in traces.runs()}
+    sides, found = [], []
+    for name in (a, b):
+        if name not in known:
+            raise NotTraced(f"there is no run {name!r}; there are: {', '.join(known)}")
+        run, of_run = known[name], replace(where, run=name)
+        label = f"{run['pipeline']} {run['version']}"
+        side = stats(traces, of_run, buckets)
+        sides.append({**run, "run": name, "label": label, "stats": side})
+        found.append(traces.latencies(of_run))
+    return {"a": sides[0], "b": sides[1], "stages": compare(*found)}
 
 
 def statistics(
@@ -123,9 +154,11 @@ def _interval(a: Ms, b: Ms) -> list[float]:
     random = np.random.default_rng(0)  # the same data give the same interval
 
     def medians(ms: Ms) -> Ms:
-        sample = ms if ms.size <= _SAMPLED_MAX else random.choice(ms, _SAMPLED_MAX, replace=False)
-        drawn = random.integers(0, sample.size, (RESAMPLES, sample.size))
-        found: Ms = np.median(sample[drawn], axis=1)
+        # The median of n uniform draws is distributed as Beta((n+1)/2, (n+1)/2), so the median of
+        # a resample is drawn by its rank, without drawing the resample.
+        shape = (ms.size + 1) / 2
+        ranks = (random.beta(shape, shape, RESAMPLES) * ms.size).astype(np.int64)
+        found: Ms = np.sort(ms)[np.minimum(ranks, ms.size - 1)]
         return found
 
     low, high = np.percentile(medians(b) - medians(a), [2.5, 97.5])

@@ -18,7 +18,7 @@ from voice_agent.trace.api import TracesApi, untraced
 from voice_agent.trace.live import Live
 from voice_agent.trace.loop_lag import LoopLag
 from voice_agent.trace.model import Run, Session, Turn
-from voice_agent.trace.queries import Traces
+from voice_agent.trace.reader import Reader
 from voice_agent.trace.retention import Retention
 from voice_agent.trace.store import Store
 from voice_agent.trace.totals import Totals
@@ -57,6 +57,7 @@ class Tracing:
         self.access = Access(self.settings, server.host, server.allowed_origins)
         retention = Retention(self.settings.keep_days, self.settings.keep_mb)
         self.store = Store(self.settings.file, self.run, retention)
+        self._reader = Reader(self.store.path)
         self._sinks: list[Sink] = [self.store, self.live] if self.settings.enabled else []
         self._finished: dict[str, int] = {}
         """The last turn that was over, of each session that goes on."""
@@ -79,13 +80,14 @@ class Tracing:
             beating.cancel()
             await asyncio.wait([beating])
         self.live.end()
+        self._reader.close()
         await asyncio.to_thread(self.store.close)
 
     def routes(self) -> list[BaseRoute]:
         """Return what is served of it over HTTP."""
         if not self.settings.enabled:
             return [Route("/api/traces/{rest:path}", untraced)]
-        return TracesApi(Traces(self.store.path), self.live, self.access).routes()
+        return TracesApi(self._reader, self.live, self.access).routes()
 
     def add(self, sink: Sink) -> None:
         """Tell ``sink`` of everything from now on."""
