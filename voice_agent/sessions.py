@@ -21,7 +21,7 @@ from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
 from voice_agent.ports import is_loopback
 from voice_agent.resources import Resources
-from voice_agent.trace.errors import StoreError
+from voice_agent.trace.errors import TraceError
 from voice_agent.trace.tracing import Tracing
 from voice_agent.transports.rehearsal import Rehearsal
 from voice_agent.transports.webrtc import WebRtcTransport
@@ -84,7 +84,7 @@ class Conversations:
         await self._resources.start()
         try:
             await self.tracing.start()
-        except StoreError as error:
+        except TraceError as error:
             raise EngineError(str(error)) from error
         greeted = self._pipeline.greeting and bool(self._resources.agent.greeting)
         await Conversation(self._resources, Rehearsal(greeted=greeted)).run()

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.routing import BaseRoute, Route
 
@@ -15,13 +15,18 @@ from voice_agent.config import Pipeline
 from voice_agent.media import now_ms
 from voice_agent.trace.access import Access
 from voice_agent.trace.api import TracesApi, untraced
+from voice_agent.trace.errors import TraceError
 from voice_agent.trace.live import Live
 from voice_agent.trace.loop_lag import LoopLag
+from voice_agent.trace.metrics import Metrics
 from voice_agent.trace.model import Run, Session, Turn
 from voice_agent.trace.reader import Reader
 from voice_agent.trace.retention import Retention
 from voice_agent.trace.store import Store
 from voice_agent.trace.totals import Totals
+
+if TYPE_CHECKING:
+    from voice_agent.trace.otlp import Otlp
 
 
 class Sink(Protocol):
@@ -58,7 +63,12 @@ class Tracing:
         retention = Retention(self.settings.keep_days, self.settings.keep_mb)
         self.store = Store(self.settings.file, self.run, retention)
         self._reader = Reader(self.store.path)
-        self._sinks: list[Sink] = [self.store, self.live] if self.settings.enabled else []
+        self.metrics = Metrics(
+            self.run, self.lag, lambda: self.store.dropped, pipeline.sessions.max
+        )
+        self._otlp: Otlp | None = None
+        self._pipeline = pipeline
+        self._sinks: list[Sink] = [self.metrics]
         self._finished: dict[str, int] = {}
         """The last turn that was over, of each session that goes on."""
         self._beating: asyncio.Task[None] | None = None
@@ -67,10 +77,15 @@ class Tracing:
         """Begin to watch the event loop, and to write.
 
         Raises:
-            StoreError: The file cannot be used; says what to do.
+            TraceError: The file cannot be used, or OpenTelemetry is not installed; says what to
+                do.
         """
         if self.settings.enabled:
             await asyncio.to_thread(self.store.open)
+            self._sinks += [self.store, self.live]
+        if self.settings.otlp_endpoint:
+            self._otlp = await asyncio.to_thread(_otlp, self._pipeline, self.run)
+            self._sinks.append(self._otlp)
         self._beating = asyncio.create_task(self.lag.run(), name="loop lag")
 
     async def stop(self) -> None:
@@ -82,12 +97,16 @@ class Tracing:
         self.live.end()
         self._reader.close()
         await asyncio.to_thread(self.store.close)
+        otlp, self._otlp = self._otlp, None
+        if otlp is not None:
+            await asyncio.to_thread(otlp.close)
 
     def routes(self) -> list[BaseRoute]:
         """Return what is served of it over HTTP."""
         if not self.settings.enabled:
-            return [Route("/api/traces/{rest:path}", untraced)]
-        return TracesApi(self._reader, self.live, self.access).routes()
+            return [*self.metrics.routes(), Route("/api/traces/{rest:path}", untraced)]
+        traces = TracesApi(self._reader, self.live, self.access)
+        return [*self.metrics.routes(), *traces.routes()]
 
     def add(self, sink: Sink) -> None:
         """Tell ``sink`` of everything from now on."""
@@ -121,3 +140,16 @@ class Tracing:
             "traces_dropped": self.store.dropped,
             "loop_lag_ms": self.lag.figures(),
         }
+
+
+def _otlp(pipeline: Pipeline, run: Run) -> Otlp:
+    try:
+        from voice_agent.trace.otlp import Otlp
+    except ModuleNotFoundError as error:
+        raise TraceError(
+            f"trace.otlp_endpoint needs OpenTelemetry, and {error.name} is not installed; in a "
+            "checkout: uv run --extra otel voice-agent serve; else: pip install 'voice-agent[otel]'"
+        ) from error
+    model = str(getattr(pipeline.llm.settings, "model", "") or pipeline.llm.engine)
+    engine = (pipeline.llm.engine, model)
+    return Otlp(pipeline.trace.otlp_endpoint, run, pipeline.agent.stem, engine)
