@@ -200,3 +200,46 @@ def test_a_pipeline_that_is_not_there_names_those_that_are():
         load_pipeline("embeded")
     assert "did you mean 'embedded'" in str(raised.value)
     assert "openai" in str(raised.value)
+
+
+# Engines that stand in for others
+
+FALLBACK = ['budget.on_miss=["fallback"]', "llm.fallback.engine=scripted"]
+
+
+def test_an_engine_that_stands_in_has_a_table_of_its_own(mine):
+    """Checked like the one it stands in for, and taken only where it is asked for."""
+    pipeline = load_pipeline(str(mine), [*FALLBACK, "llm.fallback.ttft_ms=5"])
+    assert pipeline.llm.engine == "openai-compatible"
+    assert pipeline.llm_fallback is not None
+    assert pipeline.llm_fallback.settings.ttft_ms == 5
+    assert pipeline.tts_fallback is None
+    unasked = load_pipeline(str(mine), [*FALLBACK, "budget.on_miss=[]"])
+    assert unasked.llm_fallback is None
+
+
+def test_another_engine_keeps_the_one_that_stands_in(mine):
+    """What is overridden is the usual one."""
+    mine.write_text(mine.read_text() + '[llm.fallback]\nengine = "scripted"\n')
+    pipeline = load_pipeline(str(mine), ["llm.engine=scripted", FALLBACK[0]])
+    assert pipeline.llm.engine == "scripted"
+    assert pipeline.llm_fallback is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "message"),
+    [
+        (FALLBACK[:1], "budget.on_miss", "neither [llm.fallback] nor [tts.fallback]"),
+        ([FALLBACK[0], "llm.fallback.engine=scriptd"], "llm.fallback.engine", "'scripted'"),
+        ([*FALLBACK, "llm.fallback.ttf=5"], "llm.fallback.ttf", "ttft_ms"),
+        ([FALLBACK[0], "llm.fallback.ttft_ms=5"], "llm.fallback.engine", "missing"),
+        ([FALLBACK[0], "tts.fallback=espeak"], "tts.fallback", "a table"),
+        (["budget.on_miss=['filer']"], "budget.on_miss", "filler"),
+        (["budget.target=1"], "budget.target", "less than 1"),
+    ],
+)
+def test_a_mistake_about_them_is_told_with_its_key(mine, overrides, key, message):
+    """And with what would be right."""
+    error = the_error(mine, overrides)
+    assert key in error
+    assert message in error

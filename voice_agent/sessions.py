@@ -100,19 +100,24 @@ class Conversations:
         await self._resources.stop()
 
     @contextmanager
-    def line(self, address: str = "") -> Iterator[None]:
+    def line(self, address: str = "", *, conversation_id: str = "") -> Iterator[None]:
         """Hold a line for a call that is being answered; ``begin`` it inside.
 
         Args:
             address: Who calls, as the cap per address counts: a network address, or whatever
                 tells callers apart who share one. Empty or loopback: not counted.
+            conversation_id: As for ``begin``: who is in a conversation already is not a new
+                caller, whom a server that misses its budgets refuses.
 
         Raises:
-            Busy: All lines, or all that this address may hold, are taken; or the server is
-                stopping.
+            Busy: All lines, or all that this address may hold, are taken; turns miss their budget
+                too often; or the server is stopping.
         """
         if self._stopping or self.active >= self.max or self._crowded(address):
             raise Busy(RETRY_AFTER_S)
+        refuse_for_s = self._resources.objective.refuse_for_s
+        if refuse_for_s is not None and not self._is_kept(conversation_id):
+            raise Busy(refuse_for_s)
         self._answering.append(address)
         try:
             yield
@@ -167,7 +172,7 @@ class Conversations:
         asked = known.conversation.id if known is not None else data.get("conversation")
         conversation_id = asked if isinstance(asked, str) and 0 < len(asked) <= 64 else ""
         await self._end_earlier(conversation_id)
-        with self.line(address):
+        with self.line(address, conversation_id=conversation_id):
             transport, answer = await WebRtcTransport.answer(
                 request["sdp"], ice_servers=list(self._pipeline.server.ice_servers)
             )
@@ -201,7 +206,7 @@ class Conversations:
 
     def figures(self) -> dict[str, Any]:
         """Return how the calls are doing: turns, v2v percentiles, guesses, the loop's lag."""
-        return self.tracing.figures()
+        return {**self.tracing.figures(), "budget": self._resources.objective.figures()}
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return what else is served: the turns of all calls."""
@@ -250,6 +255,10 @@ class Conversations:
             self._kept.pop(next(iter(self._kept)))
         until = now + self._pipeline.sessions.resume_s
         self._kept[conversation.id] = _Kept(conversation.ledger, until)
+
+    def _is_kept(self, conversation_id: str) -> bool:
+        kept = self._kept.get(conversation_id)
+        return kept is not None and kept.until > time.monotonic()
 
     def _take_kept(self, conversation_id: str) -> Ledger | None:
         kept = self._kept.pop(conversation_id, None)
