@@ -68,6 +68,10 @@ class AudioSource(Protocol):
         """Say that the next ``samples`` samples of those pulled ahead have been heard."""
         ...
 
+    def ready(self) -> int:
+        """Return how many samples can be pulled before there is silence."""
+        ...
+
     def on_recall(self, recall: Callable[[], None]) -> None:
         """Call ``recall`` when what was pulled ahead and not played must not be heard any more.
 

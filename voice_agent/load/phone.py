@@ -149,8 +149,7 @@ class Phone(Speaking):
                     ring.method,
                     url,
                     headers=dict(ring.headers),
-                    data=dict(ring.form) or None,
-                    json=ring.json,
+                    data=ring.body or dict(ring.form) or None,
                 ) as response,
             ):
                 answer = await response.text()
@@ -265,6 +264,7 @@ class Phone(Speaking):
                 self._told(text)
             case HungUp(reason):
                 self._lost = self._lost or f"the agent hung up: {reason}"
+                self._answer(self.handset.closing())
         self._buffered.set()
         self._pulse.set()
 

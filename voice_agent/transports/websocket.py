@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -101,7 +101,7 @@ class Socket:
         if self._patience is not None:  # who waits for a message is told, if nothing else wakes it
             self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
 
-    async def messages(self) -> AsyncIterator[str | bytes]:
+    async def messages(self) -> AsyncGenerator[str | bytes, None]:
         """Yield what the client sends; ends when either side has ended the connection."""
         loop = asyncio.get_running_loop()
         while not self.closing:

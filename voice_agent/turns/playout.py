@@ -298,6 +298,13 @@ class Playout:
                 if block.reply.complete and silence and block.reply.played >= block.reply.length:
                     self._played_out(block.reply)
 
+    def ready(self) -> int:
+        """Return how many samples can be pulled before there is silence."""
+        reply = self._playing
+        if reply is None or self._gain == self._target == 0.0:
+            return 0
+        return reply.length - reply.position
+
     def on_recall(self, recall: Callable[[], None]) -> None:
         """Call ``recall`` when what was pulled ahead and not played must not be heard."""
         self._recall_from = recall

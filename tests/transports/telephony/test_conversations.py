@@ -7,6 +7,7 @@ is told what it hears.
 from __future__ import annotations
 
 import asyncio
+import base64
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -17,8 +18,13 @@ import pytest
 from tests.running import FIXTURES, Server
 from voice_agent.load import wire
 from voice_agent.load.errors import Busy, Unreachable
+from voice_agent.load.handsets.exotel import ExotelHandset
+from voice_agent.load.handsets.genesys import API_KEY, GenesysHandset
 from voice_agent.load.handsets.handset import Handset
+from voice_agent.load.handsets.plivo import PlivoHandset
+from voice_agent.load.handsets.telnyx import TelnyxHandset
 from voice_agent.load.handsets.twilio import TwilioHandset
+from voice_agent.load.handsets.vonage import VonageHandset
 from voice_agent.load.impairment import Network
 from voice_agent.load.phone import Phone
 from voice_agent.load.speaking import Said
@@ -63,12 +69,48 @@ class Line:
         return Phone(server.url, self.handset(self.secret), **more)
 
 
+CLIENT_SECRET = base64.b64encode(b"genesys's secret").decode()
+
 LINES = {
     "twilio": Line(
         TwilioHandset,
         "twilio = {}",
         {"TWILIO_ACCOUNT_SID": "AC0", "TWILIO_AUTH_TOKEN": "twilio's secret"},
         "twilio's secret",
+    ),
+    "telnyx": Line(
+        TelnyxHandset,
+        'telnyx = { codec = "PCMA" }',
+        {
+            "TELNYX_PUBLIC_KEY": TelnyxHandset.public_key("telnyx's secret"),
+            "TELNYX_API_KEY": "KEY0",
+        },
+        "telnyx's secret",
+    ),
+    "plivo": Line(
+        PlivoHandset,
+        "plivo = {}",
+        {"PLIVO_AUTH_ID": "MA0", "PLIVO_AUTH_TOKEN": "plivo's secret"},
+        "plivo's secret",
+    ),
+    "vonage": Line(
+        VonageHandset,
+        "vonage = {}",
+        {
+            "VONAGE_SIGNATURE_SECRET": "vonage's secret, which is long enough",
+            "VONAGE_APPLICATION_ID": "app",
+            "VONAGE_PRIVATE_KEY": "/nowhere",
+        },
+        "vonage's secret, which is long enough",
+    ),
+    "exotel": Line(
+        ExotelHandset, "exotel = {}", {"EXOTEL_KEY": "exotel's secret"}, "exotel's secret"
+    ),
+    "genesys": Line(
+        GenesysHandset,
+        "genesys = {}",
+        {"GENESYS_API_KEY": API_KEY, "GENESYS_CLIENT_SECRET": CLIENT_SECRET},
+        CLIENT_SECRET,
     ),
 }
 
@@ -176,7 +218,7 @@ async def test_a_bad_network_is_talked_over(server: Server, line: Line) -> None:
 
 async def test_who_cannot_sign_is_not_answered(server: Server, line: Line) -> None:
     """A request with another secret, or with none, is refused, and nothing of it is logged."""
-    for secret in ("another", ""):
+    for secret in ("YW5vdGhlciBzZWNyZXQsIHdoaWNoIGlzIGxvbmcgZW5vdWdo", ""):
         handset = line.handset(secret, caller="+4930123456")
         with pytest.raises((Unreachable, Busy)) as refused:
             await Phone(server.url, handset).__aenter__()

@@ -7,7 +7,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 Encoding = Literal["mulaw", "alaw", "l16"]
 
@@ -62,7 +62,8 @@ class Ring:
     method: str
     path: str
     form: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
+    body: bytes = b""
+    """What is sent where it is no form."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -34,6 +34,14 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """A call that we hand over, until the carrier asks where to."""
+
+    carrier: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnsweredBy:
     """A carrier's verdict on who has answered an outbound call."""
 
@@ -77,6 +85,9 @@ class Carrier(ABC):
     name: ClassVar[str]
     media_signature: ClassVar[str] = ""
     """Header of a request for a media socket that ``verify`` looks at, in lower case; "": none."""
+    direct: ClassVar[bool] = False
+    """Media sockets are opened without a webhook before them: ``verify`` lets them in, no ticket.
+    """
 
     @abstractmethod
     def verify(self, request: Request) -> None:
@@ -99,8 +110,8 @@ class Carrier(ABC):
         """Return what turns a call away because all lines are taken."""
 
     @abstractmethod
-    def wire(self) -> Wire:
-        """Return the protocol of a new media socket."""
+    def wire(self, call: Incoming | None = None) -> Wire:
+        """Return the protocol of a new media socket, for the call that its ticket is for."""
 
     def event(self, request: Request) -> AnsweredBy | None:
         """Return what a status callback says that we act on, if anything; raises BadMessage."""
@@ -112,13 +123,30 @@ class Carrier(ABC):
         """End a call; raises TelephonyError. Closing the media socket does it for most."""
         return None
 
-    async def transfer(self, call_id: str, to: str) -> None:
+    def transferred(self, to: str) -> Answer | None:
+        """Return what answers the webhook of a transfer; None where there is none."""
+        return None
+
+    async def transfer(self, call_id: str, to: str, transfer_url: str) -> None:
         """Hand a call over to another number.
+
+        Args:
+            call_id: The call.
+            to: Number to connect it to, as in +15550100.
+            transfer_url: A webhook, good for once, that answers what ``transferred`` says.
 
         Raises:
             TelephonyError: The carrier refuses, or cannot.
         """
         raise TelephonyError(f"{self.name} cannot transfer calls from here")
+
+    async def send_keys(self, call_id: str, keys: str) -> bool:
+        """Send keys into a call; return False where they must be sent as sound.
+
+        Raises:
+            TelephonyError: The carrier refuses.
+        """
+        return False
 
     async def dial(self, to: str, answer_url: str, events_url: str, *, detect: bool) -> Dialled:
         """Call ``to``; who answers is connected as ``answer_url`` says.

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -23,12 +24,17 @@ from starlette.websockets import WebSocket
 
 from voice_agent.errors import Busy
 from voice_agent.media import Transport
-from voice_agent.transports.telephony.carrier import Carrier, Incoming, TelephonyError
+from voice_agent.transports.telephony.carrier import (
+    Carrier,
+    Handover,
+    Incoming,
+    TelephonyError,
+)
 from voice_agent.transports.telephony.carriers import carriers_of
 from voice_agent.transports.telephony.security import Forged, Request, Strangers, Tickets
 from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.transports.telephony.transport import TelephoneLine
-from voice_agent.transports.telephony.wire import BadMessage, Reply, Started, Wire
+from voice_agent.transports.telephony.wire import BadMessage, Ended, Reply, Started, Wire
 from voice_agent.transports.websocket import POLICY, Socket, opened, refuse
 
 MAX_BODY_BYTES = 64 * 1024
@@ -88,7 +94,9 @@ class Telephony:
         return (
             Route("/telephony/{carrier}/answer", self.answer, methods=both),
             Route("/telephony/{carrier}/events", self.events, methods=both),
+            Route("/telephony/{carrier}/transfer/{ticket}", self.transfer, methods=both),
             WebSocketRoute("/telephony/{carrier}/media/{ticket}", self.media),
+            WebSocketRoute("/telephony/{carrier}/media", self.direct),
         )
 
     # ----- webhooks -----
@@ -135,6 +143,21 @@ class Telephony:
                 if line is not None:
                     await line.close()
         return Response(status_code=204)
+
+    async def transfer(self, http: HttpRequest) -> Response:
+        """Tell a carrier where a call goes that we hand over."""
+        try:
+            carrier, _ = await self._verified(http)
+            ticket = http.path_params["ticket"]
+            handover = self._tickets.redeem(ticket, Handover, time.monotonic())
+            answer = carrier.transferred(handover.to)
+        except _Refused as refused:
+            return refused.response
+        except Forged as error:
+            return _refusal(carrier.name, error.status, str(error)).response
+        if answer is None or handover.carrier != carrier.name:
+            return _refusal(carrier.name, 404, "there is no such transfer").response
+        return Response(answer.content, media_type=answer.media_type)
 
     async def _verified(self, http: HttpRequest) -> tuple[Carrier, Request]:
         """Return a webhook that is what it says; raises _Refused."""
@@ -193,20 +216,46 @@ class Telephony:
             logger.warning(f"{name}: a media socket was refused: {error}")
             await refuse(websocket, error.status, str(error))
             return
-        await self._converse(carrier, carrier.wire(), call.caller, websocket)
+        await self._converse(carrier, carrier.wire(call), call.caller, websocket)
+
+    async def direct(self, websocket: WebSocket) -> None:
+        """Take a media socket that a carrier opens without a webhook before it."""
+        name = websocket.path_params["carrier"]
+        carrier = self._carriers.get(name)
+        if carrier is None or not carrier.direct:
+            await refuse(websocket, 404, "there is no such carrier here")
+            return
+        address = websocket.client.host if websocket.client else ""
+        if not self._strangers.allows(address, time.monotonic()):
+            await refuse(websocket, 429, "too many requests from this address")
+            return
+        try:
+            if not self._insecure:
+                carrier.verify(self._socket_request(websocket))
+        except Forged as error:
+            logger.warning(f"{name}: a media socket was refused: {error}")
+            await refuse(websocket, error.status, str(error))
+            return
+        # A carrier's address is nobody's: whom it calls for is known when the call starts.
+        await self._converse(carrier, carrier.wire(), "", websocket)
+
+    def _socket_request(self, websocket: WebSocket) -> Request:
+        query = f"?{websocket.url.query}" if websocket.url.query else ""
+        url = self._url(websocket, "ws") + websocket.url.path + query
+        fields = tuple(parse_qsl(websocket.url.query, keep_blank_values=True))
+        return Request("GET", url, dict(websocket.headers), form=fields)
 
     def _check_signature(self, carrier: Carrier, websocket: WebSocket) -> None:
         """A carrier that signs its request for the socket must sign it rightly.
 
         The ticket is what lets it in: not all sign, and not all do so for every account.
         """
-        headers = dict(websocket.headers)
-        if self._insecure or carrier.media_signature not in headers:
+        if self._insecure or carrier.media_signature not in websocket.headers:
             return
-        url = self._url(websocket, "ws") + websocket.url.path
-        for each in (url, url + "/"):  # Twilio's documentation has it both ways
+        request = self._socket_request(websocket)
+        for url in (request.url, request.url + "/"):  # Twilio's documentation has it both ways
             with contextlib.suppress(Forged):
-                carrier.verify(Request("GET", each, headers))
+                carrier.verify(replace(request, url=url))
                 return
         raise Forged("the signature does not fit")
 
@@ -225,7 +274,7 @@ class Telephony:
                 if started is None:
                     return
                 line = TelephoneLine(carrier.name, wire, socket, started)
-                call = self._conversations.begin(line, address=address)
+                call = self._conversations.begin(line, address=address or started.caller)
                 answering.close()
                 await self._until_over(carrier.name, started.call_id, line, call)
 
@@ -244,13 +293,18 @@ class Telephony:
 async def _start(name: str, wire: Wire, socket: Socket) -> Started | None:
     """Return what the socket says of its call; None when it does not in time."""
     try:
-        async with asyncio.timeout(START_S):
-            async for message in socket.messages():
+        async with asyncio.timeout(START_S), contextlib.aclosing(socket.messages()) as messages:
+            async for message in messages:
                 for event in wire.receive(message):
-                    if isinstance(event, Started):
-                        return event
-                    if isinstance(event, Reply):
-                        socket.send(event.message)
+                    match event:
+                        case Started():
+                            return event
+                        case Reply(answer):
+                            socket.send(answer)
+                        case Ended():
+                            return None
+                        case _:
+                            pass  # audio of a call that is not named yet
     except (BadMessage, TimeoutError) as error:
         why = str(error) or "it did not say in time which call it is"
         logger.warning(f"{name}: a media socket was closed: {why}")

@@ -45,7 +45,9 @@ class Playback:
         self._format = format
         self._source = source
         self._send = send
-        self._packet = format.hz * wire.packet_ms // 1000
+        self._step = format.hz // 50
+        """Samples in 20 ms: packets are so many of these as are ready, ``packet_ms`` at most."""
+        self._steps = wire.packet_ms // 20
         self._going = asyncio.Event()
         self._going.set()
         self._cut = asyncio.Event()
@@ -59,8 +61,8 @@ class Playback:
         self._marks: deque[tuple[str, int, float]] = deque()
         """Marks sent and not come back: name, samples before it, when they should be heard."""
         self._overdue: asyncio.TimerHandle | None = None
-        self._marks_every = max(1, MARK_MS // wire.packet_ms)
         self._unmarked = 0
+        """Samples sent since the last mark."""
         self._has_marks = wire.mark("") is not None
         self.level = Level()
         self.recalls = 0
@@ -113,14 +115,15 @@ class Playback:
         self._cut.clear()
         self._plays_until = max(loop.time(), self._plays_until)
         while True:
-            block = self._source.pull_ahead(self._packet)
+            steps = min(max(1, self._source.ready() // self._step), self._steps)
+            block = self._source.pull_ahead(steps * self._step)
             if self._cut.is_set():
                 return  # recalled in the moment it was pulled
             self._put(block)
             over = not block.any() and not await self._goes_on(self._plays_until)
             if self._cut.is_set():
                 return
-            if over or self._unmarked >= self._marks_every:
+            if over or self._unmarked >= MARK_MS / 1000.0 * self._format.hz:
                 self._mark()
             if over:
                 return
@@ -134,7 +137,7 @@ class Playback:
         self.level.take(block)
         self._send(self._wire.audio(encoded(block, self._format.encoding)))
         self._sent += block.size
-        self._unmarked += 1
+        self._unmarked += block.size
         self._plays_until += block.size / self._format.hz
 
     async def _goes_on(self, until: float) -> bool:

@@ -25,6 +25,62 @@ class TwilioSettings(_Section):
     """Another region's: ``https://api.dublin.ie1.twilio.com``."""
 
 
+class TelnyxSettings(_Section):
+    """``[telephony.telnyx]``."""
+
+    public_key_env: str = "TELNYX_PUBLIC_KEY"
+    """What webhooks are signed with; the portal shows it."""
+    api_key_env: str = "TELNYX_API_KEY"
+    codec: Literal["PCMU", "PCMA"] = "PCMU"
+    application_id: str = ""
+    """The TeXML application that makes calls."""
+    from_number: str = ""
+    api_url: str = "https://api.telnyx.com"
+
+
+class PlivoSettings(_Section):
+    """``[telephony.plivo]``."""
+
+    auth_id_env: str = "PLIVO_AUTH_ID"
+    auth_token_env: str = "PLIVO_AUTH_TOKEN"
+    from_number: str = ""
+    api_url: str = "https://api.plivo.com"
+
+
+class VonageSettings(_Section):
+    """``[telephony.vonage]``."""
+
+    signature_secret_env: str = "VONAGE_SIGNATURE_SECRET"
+    """What webhooks are signed with."""
+    application_id_env: str = "VONAGE_APPLICATION_ID"
+    private_key_env: str = "VONAGE_PRIVATE_KEY"
+    """The application's private key in PEM, or the path of its file."""
+    hz: Literal[8000, 16000] = 16_000
+    """Sample rate of the media socket."""
+    from_number: str = ""
+    api_url: str = "https://api.nexmo.com"
+
+
+class ExotelSettings(_Section):
+    """``[telephony.exotel]``."""
+
+    key_env: str = "EXOTEL_KEY"
+    """A secret of your own that the applet's address holds: Exotel signs nothing."""
+    account_sid_env: str = "EXOTEL_ACCOUNT_SID"
+    api_key_env: str = "EXOTEL_API_KEY"
+    api_token_env: str = "EXOTEL_API_TOKEN"
+    from_number: str = ""
+    api_url: str = "https://api.exotel.com"
+
+
+class GenesysSettings(_Section):
+    """``[telephony.genesys]``."""
+
+    api_key_env: str = "GENESYS_API_KEY"
+    client_secret_env: str = "GENESYS_CLIENT_SECRET"
+    """In base64, as the integration's credentials have it."""
+
+
 class TelephonySettings(_Section):
     """``[telephony]``."""
 
@@ -34,3 +90,8 @@ class TelephonySettings(_Section):
     on_machine: Literal["hang-up", "talk"] = "hang-up"
     """What an outbound call does when the carrier says that a machine has answered."""
     twilio: TwilioSettings | None = None
+    telnyx: TelnyxSettings | None = None
+    plivo: PlivoSettings | None = None
+    vonage: VonageSettings | None = None
+    exotel: ExotelSettings | None = None
+    genesys: GenesysSettings | None = None

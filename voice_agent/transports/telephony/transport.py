@@ -8,6 +8,7 @@ counted, named without being quoted, and too much of it ends the call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -40,6 +41,8 @@ MESSAGES_MAX = 200
 """Client messages waiting to be read; more are dropped."""
 BAD_MAX = 50
 """Messages that are not the protocol before the line is closed."""
+GOODBYE_S = 2.0
+"""How long the other side may take to answer our goodbye."""
 SILENCE_MS = 20.0
 """Silence put in at a time while no packets come."""
 
@@ -70,6 +73,10 @@ class TelephoneLine:
         self._playing: asyncio.Task[None] | None = None
         self._speaks_rtvi = False
         self._gone = False
+        """The conversation hears no more of the caller."""
+        self._closed = False
+        self._over = asyncio.Event()
+        """The other side has said its last, or is not there any more."""
         self.bad_messages = 0
         self.unheard = 0
         """Packets dropped because nobody took them."""
@@ -82,9 +89,10 @@ class TelephoneLine:
         try:
             async for message in self._socket.messages():
                 self._receive(message)
-                if self._gone:
+                if self._over.is_set():
                     break
         finally:
+            self._over.set()
             self._leave()
 
     # ----- audio in -----
@@ -131,13 +139,19 @@ class TelephoneLine:
 
     async def close(self) -> None:
         """Hang up; idempotent."""
-        if not self._gone:
-            for message in self._wire.goodbye():
-                self._socket.send(message)
-        self._leave()
+        if self._closed:
+            return
+        self._closed = True
+        polite = None if self._gone else self._wire.goodbye()
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.wait({self._playing})
+        if polite is not None:
+            self._socket.send(polite)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._over.wait()
+        self._leave()
         self._socket.close()
 
     def figures(self) -> dict[str, float]:
@@ -196,6 +210,7 @@ class TelephoneLine:
                 self._speaks_rtvi = True
                 self._say(dict(rtvi))
             case Ended():
+                self._over.set()
                 self._leave()
             case Started():
                 raise BadMessage("the call starts a second time")

@@ -9,7 +9,6 @@ sent through the stream, and sending them through the REST API would end it: the
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
@@ -120,9 +119,17 @@ class Twilio(Carrier):
         self._token = secret(settings.auth_token_env)
 
     def verify(self, request: Request) -> None:
-        """Check ``X-Twilio-Signature``: HMAC-SHA1 over the URL and the form's sorted fields."""
+        """Check ``X-Twilio-Signature``: an HMAC over the URL and the form's sorted fields.
+
+        With SHA-1, or with SHA-256 where the account signs with a shared key, which is then what
+        ``auth_token_env`` must hold.
+        """
         given = request.header("x-twilio-signature")
-        if not same(given, signature(self._token, request.url, dict(request.form))):
+        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        sha256 = "algorithm=hmac_sha256" in settings.lower().replace(" ", "")
+        form = request.form if request.method == "POST" else ()
+        algorithm = "sha256" if sha256 else "sha1"
+        if not same(given, signature(self._token, request.url, form, algorithm)):
             raise Forged("the signature does not fit")
 
     def incoming(self, request: Request) -> Incoming:
@@ -143,7 +150,7 @@ class Twilio(Carrier):
         """Return TwiML that lets the caller hear the busy tone; a rejected call costs nothing."""
         return Answer(_twiml('<Reject reason="busy" />'))
 
-    def wire(self) -> TwilioWire:
+    def wire(self, call: Incoming | None = None) -> TwilioWire:
         """Return the protocol of a new media stream."""
         return TwilioWire()
 
@@ -159,7 +166,7 @@ class Twilio(Carrier):
         """End the call; one that has ended already is no error."""
         await self._update(call_id, {"Status": "completed"}, allowed=(404,))
 
-    async def transfer(self, call_id: str, to: str) -> None:
+    async def transfer(self, call_id: str, to: str, transfer_url: str) -> None:
         """Give the call new TwiML that dials ``to``; this ends the media stream."""
         await self._update(call_id, {"Twiml": _twiml(f"<Dial>{escape(to)}</Dial>")})
 
@@ -189,10 +196,12 @@ class Twilio(Carrier):
         return Rest(self._settings.api_url, auth=auth)
 
 
-def signature(token: str, url: str, form: Mapping[str, str]) -> str:
+def signature(
+    token: str, url: str, form: Iterable[tuple[str, str]], algorithm: str = "sha1"
+) -> str:
     """Return what Twilio puts into ``X-Twilio-Signature``."""
-    signed = url + "".join(name + form[name] for name in sorted(form))
-    return base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
+    signed = url + "".join(name + value for name, value in sorted(set(form)))
+    return base64.b64encode(hmac.digest(token.encode(), signed.encode(), algorithm)).decode()
 
 
 def _twiml(content: str) -> str:

@@ -148,9 +148,13 @@ class Wire(ABC):
         """Return the message that plays keys into the call; None: they are sent as sound."""
         return None
 
-    def goodbye(self) -> Iterable[str | bytes]:
-        """Return what is said before the socket is closed by us."""
-        return ()
+    def transfer(self, to: str) -> str | bytes | None:
+        """Return the message that hands the call over; None: it is done through the REST API."""
+        return None
+
+    def goodbye(self) -> str | bytes | None:
+        """Return what is said before we close; the other side is then given a moment to answer."""
+        return None
 
 
 class JsonWire(Wire):
