@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
-    bench = commands.add_parser("bench", help="measure an agent from outside")
+    bench = commands.add_parser("bench", help="measure an agent from outside, or its engines")
     what = bench.add_subparsers(dest="what", required=True, metavar="WHAT")
     turns = what.add_parser(
         "turns",
@@ -122,6 +122,27 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         help="measure a stock Pipecat agent in the same run too, and print the ratios to it",
     )
     turns.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    llm = what.add_parser(
+        "llm",
+        parents=[_pipeline_flags("laptop"), verbose],
+        help="how fast a language model answers, without and with speculative decoding",
+        description="Have conversations with a GGUF, without and with its drafting head side by "
+        "side, or with servers; print first token cold and warm, first clause, tokens/s, "
+        "acceptance, and how soon it is free after an interruption.",
+    )
+    llm.add_argument("--model", metavar="GGUF", help="short for --set llm.model=GGUF")
+    llm.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        help="an OpenAI-compatible server, up to and including /v1, instead; repeatable",
+    )
+    llm.add_argument(
+        "--draft", type=int, default=2, metavar="N", help="tokens drafted a step; 0: no second side"
+    )
+    llm.add_argument("--conversations", type=_count, default=3, metavar="N")
+    llm.add_argument("--turns", type=_count, default=10, metavar="N", help="of each conversation")
+    llm.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
 
 
 def _words(text: str) -> list[str]:

@@ -24,7 +24,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 
 from tests.llm.conftest import HELLO
-from tests.llm.harness import Running, running
+from voice_agent.bench.alone import Alone, alone
 from voice_agent.engines import EngineContext, SessionInfo
 from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
 from voice_agent.llm.llamacpp import LlamaCppEngine, LlamaCppSettings
@@ -56,16 +56,9 @@ async def engine(
 
 
 @asynccontextmanager
-async def talking(model: Path, **settings: Any) -> AsyncIterator[Running]:
-    async with engine(model, **settings) as made, running(made.service(SessionInfo("s"))) as pipe:
+async def talking(model: Path, **settings: Any) -> AsyncIterator[Alone]:
+    async with engine(model, **settings) as made, alone(made.service(SessionInfo("s"))) as pipe:
         yield pipe
-
-
-async def idle(made: LlamaCppEngine) -> None:
-    """Return when no slot is at work; the model tells nobody."""
-    async with asyncio.timeout(20):
-        while made.model.slots.busy:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 async def test_an_answer_is_streamed(models: Path) -> None:
@@ -77,7 +70,6 @@ async def test_an_answer_is_streamed(models: Path) -> None:
         assert pipe.down.text() == HELLO
         assert len(pipe.down.of(LLMTextFrame)) > 5
         (figures,) = pipe.down.of(LLMFiguresFrame)
-        assert isinstance(figures, LLMFiguresFrame)
         assert (figures.turn, figures.revision) == (3, 2)
         assert figures.tokens == 11  # the end is a token too
         assert figures.tokens_per_s > 0
@@ -107,7 +99,6 @@ async def test_drafted_tokens_are_counted(models: Path) -> None:
         await pipe.down.until(LLMFullResponseEndFrame)
         assert pipe.down.text() == HELLO
         (figures,) = pipe.down.of(LLMFiguresFrame)
-        assert isinstance(figures, LLMFiguresFrame)
         # This model's next word depends on the last one only; what is lost is behind the end.
         assert (figures.drafted_tokens, figures.accepted_tokens) == (8, 6)
         assert figures.acceptance == 0.75
@@ -118,17 +109,16 @@ async def test_a_barge_in_ends_the_answer_and_frees_the_slot(models: Path) -> No
     """After an interruption not a token follows, and the model is free for the next question."""
     async with (
         engine(models / "endless.gguf", slots=1, max_tokens=4000) as made,
-        running(made.service(SessionInfo("s"))) as pipe,
+        alone(made.service(SessionInfo("s"))) as pipe,
     ):
         await pipe.ask("count")
         await pipe.down.until(LLMTextFrame, 10)
         await pipe.worker.queue_frame(InterruptionFrame())
         await pipe.down.until(InterruptionFrame)
         said = pipe.down.text()
-        await idle(made)
+        await made.model.slots.idle()
         assert pipe.down.text() == said
         (figures,) = await pipe.down.until(LLMFiguresFrame)
-        assert isinstance(figures, LLMFiguresFrame)
         assert figures.interrupted
         assert figures.tokens >= 10
         await pipe.ask("count again")
@@ -157,8 +147,6 @@ async def test_the_next_turn_reads_only_what_is_new(models: Path) -> None:
         await pipe.ask(*said, {"role": "assistant", "content": HELLO}, "and to drink")
         await pipe.down.until(LLMFullResponseEndFrame, 2)
         first, second = pipe.down.of(LLMFiguresFrame)
-        assert isinstance(first, LLMFiguresFrame)
-        assert isinstance(second, LLMFiguresFrame)
         assert first.cached_tokens == 0
         assert second.cached_tokens > len(PERSONA)
         assert second.prompt_tokens < 70
@@ -168,14 +156,13 @@ async def test_every_callers_first_turn_finds_the_opening_read(models: Path) -> 
     """Persona and greeting were read before the call, in every slot, also after another call."""
     async with engine(models / "hello.gguf", opening=opening) as made:
         for call in range(4):
-            async with running(made.service(SessionInfo(f"call {call}"))) as pipe:
+            async with alone(made.service(SessionInfo(f"call {call}"))) as pipe:
                 await pipe.ask(*opening().get_messages(), "a table please")
                 await pipe.down.until(LLMFullResponseEndFrame)
                 (figures,) = pipe.down.of(LLMFiguresFrame)
-                assert isinstance(figures, LLMFiguresFrame)
                 assert figures.cached_tokens > len(PERSONA)
                 assert figures.prompt_tokens < 70
-            await idle(made)
+            await made.model.slots.idle()
 
 
 async def test_conversations_at_once_do_not_mix(models: Path) -> None:
@@ -198,9 +185,9 @@ async def test_more_requests_than_can_wait_are_refused(models: Path) -> None:
     """One is answered, one waits for its turn, and the third hears at once that all is busy."""
     async with (
         engine(models / "endless.gguf", slots=1, queue=1, max_tokens=4000) as made,
-        running(made.service(SessionInfo("first"))) as first,
-        running(made.service(SessionInfo("second"))) as second,
-        running(made.service(SessionInfo("third"))) as third,
+        alone(made.service(SessionInfo("first"))) as first,
+        alone(made.service(SessionInfo("second"))) as second,
+        alone(made.service(SessionInfo("third"))) as third,
     ):
         await first.ask("count")
         await first.down.until(LLMTextFrame)
@@ -210,7 +197,6 @@ async def test_more_requests_than_can_wait_are_refused(models: Path) -> None:
                 await asyncio.sleep(0.005)
         await third.ask("count")
         (error,) = await third.up.until(ErrorFrame)
-        assert isinstance(error, ErrorFrame)
         assert "busy" in error.error
         assert "llm.slots" in error.error
         await first.worker.queue_frame(InterruptionFrame())
@@ -251,7 +237,6 @@ async def test_one_message_longer_than_the_context_is_an_error(models: Path) -> 
     async with talking(models / "hello.gguf", context=512) as pipe:
         await pipe.ask("word " * 600)
         (error,) = await pipe.up.until(ErrorFrame)
-        assert isinstance(error, ErrorFrame)
         assert "context size" in error.error
 
 

@@ -13,9 +13,9 @@ from pipecat.frames.frames import ErrorFrame, LLMFullResponseEndFrame, LLMTextFr
 
 from tests.asr.test_pocketsphinx_pool import alive, gone
 from tests.llm.conftest import HELLO
-from tests.llm.harness import running
 from tests.llm.test_llamacpp import engine
 from tests.llm.tiny_gguf import random_model, speaking_model
+from voice_agent.bench.alone import alone
 from voice_agent.engines import EngineError, SessionInfo
 from voice_agent.llm.llamacpp_process import LlamaCppProcess
 from voice_agent.llm.llamacpp_wire import Load
@@ -25,7 +25,7 @@ async def test_a_worker_killed_in_mid_answer_is_an_error_and_comes_back(models: 
     """The answer under way fails as an ordinary error; the next question is answered."""
     async with (
         engine(models / "endless.gguf", max_tokens=4000) as made,
-        running(made.service(SessionInfo("s"))) as pipe,
+        alone(made.service(SessionInfo("s"))) as pipe,
     ):
         await pipe.ask("count")
         await pipe.down.until(LLMTextFrame, 5)
@@ -33,7 +33,6 @@ async def test_a_worker_killed_in_mid_answer_is_an_error_and_comes_back(models: 
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
         (error,) = await pipe.up.until(ErrorFrame)
-        assert isinstance(error, ErrorFrame)
         assert "died" in error.error
         await pipe.down.until(LLMFullResponseEndFrame)
         said = len(pipe.down.of(LLMTextFrame))
@@ -71,13 +70,12 @@ async def test_a_worker_that_hangs_is_noticed(models: Path) -> None:
     """A model that says nothing in time is an error, and not a silence."""
     async with (
         engine(models / "hello.gguf", first_token_timeout_s=0.3) as made,
-        running(made.service(SessionInfo("s"))) as pipe,
+        alone(made.service(SessionInfo("s"))) as pipe,
     ):
         assert made.model.pid is not None
         os.kill(made.model.pid, signal.SIGSTOP)
         await pipe.ask("hello")
         (error,) = await pipe.up.until(ErrorFrame)
-        assert isinstance(error, ErrorFrame)
         assert "did not begin to answer within 0.3 s" in error.error
         os.kill(made.model.pid, signal.SIGCONT)
         await pipe.ask("hello")

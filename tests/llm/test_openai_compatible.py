@@ -18,8 +18,8 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.llm_service import FunctionCallParams
 
-from tests.llm.harness import Running, running
 from tests.llm.model_server import ModelServer, call, delta, model_server
+from voice_agent.bench.alone import Alone, alone
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
 from voice_agent.llm.openai_compatible import OpenAICompatibleEngine, OpenAICompatibleSettings
 
@@ -39,11 +39,11 @@ async def engine(base_url: str, **settings: Any) -> AsyncIterator[OpenAICompatib
 
 
 @asynccontextmanager
-async def asked(server: ModelServer, *messages: Any, **settings: Any) -> AsyncIterator[Running]:
+async def asked(server: ModelServer, *messages: Any, **settings: Any) -> AsyncIterator[Alone]:
     """A conversation in which ``messages`` were just sent."""
     async with (
         engine(server.url, **settings) as made,
-        running(made.service(SessionInfo("s"))) as pipe,
+        alone(made.service(SessionInfo("s"))) as pipe,
     ):
         await pipe.ask(*(messages or ("hello",)))
         yield pipe
@@ -182,7 +182,7 @@ async def test_tools_are_called(
         server.send(*chunks)
         async with (
             engine(server.url) as made,
-            running(made.service(SessionInfo("s"))) as pipe,
+            alone(made.service(SessionInfo("s"))) as pipe,
         ):
             pipe.service.register_function("weather", weather)
             await pipe.ask("weather?", tools=ToolsSchema(standard_tools=[schema]))
@@ -255,7 +255,7 @@ async def test_a_server_that_went_away_is_an_error_at_once() -> None:
             OpenAICompatibleSettings(base_url=server.url), EngineContext([Path()])
         )
         await made.start()
-    async with running(made.service(SessionInfo("s"))) as pipe:
+    async with alone(made.service(SessionInfo("s"))) as pipe:
         await pipe.ask("hello")
         [frame] = await pipe.up.until(ErrorFrame)
         assert f"127.0.0.1:{port}/v1 cannot be reached" in frame.error
@@ -288,7 +288,7 @@ async def test_conversations_share_connections() -> None:
     """Two conversations, one after the other, use one connection."""
     async with model_server() as server, engine(server.url) as made:
         for session in "ab":
-            async with running(made.service(SessionInfo(session))) as pipe:
+            async with alone(made.service(SessionInfo(session))) as pipe:
                 await pipe.ask("hello")
                 await pipe.down.until(LLMFullResponseEndFrame)
         assert len(server.requests) == 2

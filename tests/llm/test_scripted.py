@@ -15,8 +15,8 @@ from pipecat.frames.frames import (
 from pipecat.services.llm_service import FunctionCallParams
 from pydantic import ValidationError
 
-from tests.llm.harness import running
 from tests.llm.virtual_time import run_virtual
+from voice_agent.bench.alone import alone
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
 from voice_agent.llm.scripted import ScriptedEngine, ScriptedService, ScriptedSettings, paced
 
@@ -46,7 +46,7 @@ def test_tokens_leave_at_absolute_deadlines() -> None:
     """The first token leaves after the TTFT, every later one at its multiple of the rate."""
 
     async def main() -> tuple[list[float], float]:
-        async with running(await service(answer="one two three", ttft_ms=120)) as pipe:
+        async with alone(await service(answer="one two three", ttft_ms=120)) as pipe:
             asked_at = asyncio.get_running_loop().time()
             await pipe.ask("hello")
             await pipe.down.until(LLMFullResponseEndFrame)
@@ -81,7 +81,7 @@ def test_a_tool_is_called_when_its_json_would_have_been_written(tmp_path: Path) 
         await params.result_callback({"say": "done"})
 
     async def main() -> float:
-        async with running(await service(script=str(script), ttft_ms=100)) as pipe:
+        async with alone(await service(script=str(script), ttft_ms=100)) as pipe:
             pipe.service.register_function("book", answer)
             asked_at = asyncio.get_running_loop().time()
             await pipe.ask("book for four people")
@@ -95,7 +95,7 @@ def test_a_tool_is_called_when_its_json_would_have_been_written(tmp_path: Path) 
 
 async def test_an_answer_is_streamed_between_start_and_end() -> None:
     """Start, one text frame a word with its space, end: as any Pipecat LLM service."""
-    async with running(await service(answer="Good evening to you.", ttft_ms=0)) as pipe:
+    async with alone(await service(answer="Good evening to you.", ttft_ms=0)) as pipe:
         await pipe.ask("hello")
         await pipe.down.until(LLMFullResponseEndFrame)
         kinds = [type(frame) for _, frame in pipe.down.frames if "LLM" in type(frame).__name__]
@@ -109,7 +109,7 @@ async def test_an_answer_is_streamed_between_start_and_end() -> None:
 
 async def test_an_interruption_silences_it_at_once() -> None:
     """After an interruption no token of the old answer comes, and the next context is answered."""
-    async with running(await service(answer="word " * 500, ttft_ms=0)) as pipe:
+    async with alone(await service(answer="word " * 500, ttft_ms=0)) as pipe:
         await pipe.ask("hello")
         await pipe.down.until(LLMTextFrame, 3)
         await pipe.worker.queue_frame(InterruptionFrame())
@@ -132,7 +132,7 @@ async def test_a_tool_call_takes_pipecats_own_path(tmp_path: Path) -> None:
         seen.append(dict(params.arguments))
         await params.result_callback({"say": "Booked."})
 
-    async with running(await service(script=str(script), ttft_ms=0)) as pipe:
+    async with alone(await service(script=str(script), ttft_ms=0)) as pipe:
         pipe.service.register_function("book", book)
         await pipe.ask("please book for two people")
         [result] = await pipe.up.until(FunctionCallResultFrame)
@@ -145,7 +145,7 @@ async def test_a_tool_call_takes_pipecats_own_path(tmp_path: Path) -> None:
 async def test_it_works_without_a_script() -> None:
     """With no settings at all it says three sentences to anything."""
     made = await service(ttft_ms=0, tokens_per_s=1e6)
-    async with running(made) as pipe:
+    async with alone(made) as pipe:
         await pipe.ask("anything")
         await pipe.down.until(LLMFullResponseEndFrame)
         assert pipe.down.text().count(".") == 3

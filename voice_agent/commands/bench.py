@@ -1,4 +1,5 @@
-"""``voice-agent bench turns``: how an agent takes turns, measured from outside."""
+"""``voice-agent bench``: how an agent takes turns, measured from outside, and how fast a language
+model answers."""
 
 from __future__ import annotations
 
@@ -7,13 +8,17 @@ import asyncio
 
 from voice_agent import logs
 from voice_agent.commands import fail, sigterm_as_exit
+from voice_agent.process import new_event_loop
 
 DEFAULT_PIPELINE = "fixed-latency"
+DEFAULT_LLM_PIPELINE = "laptop"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure; 0 when the agents could be called, 1 when not, 2 on bad input."""
+    """Measure; 0 when what is measured could be called, 1 when not, 2 on bad input."""
     logs.configure(arguments.verbose)
+    if arguments.what == "llm":
+        return _llm(arguments)
     if arguments.url and (arguments.set or arguments.pipeline != DEFAULT_PIPELINE):
         return fail("--pipeline and --set are for a server of this command's own, without --url")
     with sigterm_as_exit():
@@ -34,3 +39,29 @@ async def _turns(arguments: argparse.Namespace) -> int:
         baseline=arguments.baseline,
         json_path=arguments.json,
     )
+
+
+def _llm(arguments: argparse.Namespace) -> int:
+    from voice_agent.bench.llm_command import bench_llm
+    from voice_agent.config_errors import ConfigError
+
+    overrides = list(arguments.set)
+    if arguments.model:
+        overrides.append(f"llm.model={arguments.model}")
+    if arguments.url and (overrides or arguments.pipeline != DEFAULT_LLM_PIPELINE):
+        return fail("--model, --pipeline and --set are for models of this machine, without --url")
+    try:
+        with sigterm_as_exit(), asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(
+                bench_llm(
+                    arguments.pipeline,
+                    overrides,
+                    urls=arguments.url,
+                    draft=arguments.draft,
+                    conversations=arguments.conversations,
+                    turns=arguments.turns,
+                    json_path=arguments.json,
+                )
+            )
+    except ConfigError as error:
+        return fail(error)

@@ -33,6 +33,8 @@ class Slots:
         self._at_once = number if at_once is None else at_once
         self._bound = waiting
         self._queue: deque[tuple[str, asyncio.Future[int]]] = deque()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     @property
     def busy(self) -> int:
@@ -79,6 +81,12 @@ class Slots:
             elif (free := self._pick(conversation)) is not None:
                 self._queue.remove(waiter)
                 granted.set_result(self._occupy(free, conversation))
+        if not self.busy:
+            self._quiet.set()
+
+    async def idle(self) -> None:
+        """Return when no slot is at work."""
+        await self._quiet.wait()
 
     def hand_over(self, conversation: str, to: str) -> bool:
         """Let ``to`` have the conversation's slot; return whether it had one."""
@@ -108,5 +116,6 @@ class Slots:
     def _occupy(self, slot: int, conversation: str) -> int:
         self._owners[slot] = conversation
         self._busy[slot] = True
+        self._quiet.clear()
         self._used[slot] = next(self._clock)
         return slot

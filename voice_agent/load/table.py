@@ -16,19 +16,18 @@ def lines(sides: Mapping[str, dict[str, Any]], ratios: Mapping[str, float | None
     rows += _count_rows(list(sides.values()))
     rows += _over_rows(list(sides.values()))
     rows += _other_rows(list(sides.values()))
-    text = _aligned(rows)
+    text = aligned(rows)
     known = {name: value for name, value in ratios.items() if value is not None}
     if known:
         text += ["", "ratios to the baseline"]
-        text += _aligned(
-            [(name.replace("_", " "), f"{value:.2f}") for name, value in known.items()]
-        )
+        text += aligned([(name.replace("_", " "), f"{value:.2f}") for name, value in known.items()])
     for name, side in sides.items():
         text += [f"{name}: {error}" for error in side["errors"]]
     return text
 
 
-def _aligned(rows: Sequence[Row]) -> list[str]:
+def aligned(rows: Sequence[Row]) -> list[str]:
+    """Return the rows as lines with their cells under each other."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
