@@ -122,6 +122,14 @@ async def test_the_slowest_come_first_when_asked(client: httpx.AsyncClient) -> N
     assert len(v2v) == 14
 
 
+async def test_the_slowest_of_one_stage_come_first_when_asked(client: httpx.AsyncClient) -> None:
+    """By the time waited for that stage, whatever the whole turn took."""
+    found = await get(client, "/turns", sort="slowest", stage="asr_final", limit=50)
+    waited = [turn["stages"]["asr_final"] for turn in found["turns"]]
+    assert waited == sorted(waited, reverse=True)
+    assert len(waited) == 50
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -202,6 +210,7 @@ async def test_statistics_say_what_the_turns_say(client: httpx.AsyncClient) -> N
     assert total["p50"] == pytest.approx(answered[len(answered) // 2], abs=2)
     assert total["p99"] <= answered[-1]
     assert total["budget_ms"] == 400.0
+    assert total["over"] == sum(v2v > 400.0 for v2v in answered)
     assert sum(total["histogram"]["counts"]) == total["n"]
     assert len(total["histogram"]["edges"]) == len(total["histogram"]["counts"]) + 1
     assert len(stats["series"]) == 10
@@ -211,6 +220,7 @@ async def test_statistics_say_what_the_turns_say(client: httpx.AsyncClient) -> N
     assert stats["verdicts"]["missed"] == missed
     assert sum(stats["kinds"].values()) == COUNT
     assert stats["stages"]["llm_first_clause"]["p50"] == 0.0, "nobody waited for it"
+    assert stats["stages"]["llm_first_clause"]["over"] is None, "it has no budget"
 
 
 async def test_statistics_of_nothing_are_empty(client: httpx.AsyncClient) -> None:

@@ -66,8 +66,9 @@ def test_state_agent_and_latency_are_shown(call: Page, server: StubServer) -> No
         expect(state).to_have_text(label)
     expect(call.locator("#latency")).to_be_hidden()
     segments = [{"name": "endpoint", "ms": 120}, {"name": "new_stage", "ms": 292}]
-    server.tell("latency", turn=1, v2v_ms=412, segments=segments)
+    server.tell("latency", turn=1, id="c-7-1", v2v_ms=412, segments=segments)
     expect(call.locator("#latency")).to_have_text("412 ms")
+    expect(call.locator("#latency-turn")).to_have_attribute("href", "traces/?turn=c-7-1")
     expect(call.locator("#latency-parts dt")).to_have_text(["end of turn", "new stage"])
     expect(call.locator("#latency-parts dd")).to_have_text(["120 ms", "292 ms"])
 

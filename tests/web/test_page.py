@@ -114,10 +114,10 @@ def test_everything_is_reached_and_worked_by_keyboard(visit: Visit) -> None:
     """Tab goes through the page in reading order; a call starts and ends without a mouse."""
     page = visit()
     order = []
-    for _ in range(6):
+    for _ in range(7):
         page.keyboard.press("Tab")
         order.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert order == ["skip", "open-audio", "theme", "connect", "transcript", "text"]
+    assert order == ["skip", "traces", "open-audio", "theme", "connect", "transcript", "text"]
     page.focus("#connect")
     page.keyboard.press("Enter")
     expect(page.locator("html")).to_have_attribute("data-connected", "true", timeout=15_000)

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from voice_agent.trace.access import COOKIE, Access
 from voice_agent.trace.errors import NotTraced, StoreError
 from voice_agent.trace.live import Live
-from voice_agent.trace.model import Session, Turn
+from voice_agent.trace.model import TOTAL, BudgetKey, Session, Turn
 from voice_agent.trace.queries import Filter, Sort, Traces, summary
 from voice_agent.trace.reader import Reader
 from voice_agent.trace.statistics import compare_runs, stats
@@ -61,6 +61,7 @@ class PageParameters(FilterParameters):
     """Which page of them."""
 
     sort: Sort = "recent"
+    stage: BudgetKey = TOTAL
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = Field(default=None, pattern=r"^[0-9.e+-]+_[0-9]+$")
 
@@ -118,6 +119,7 @@ class TracesApi:
             Traces.turns,
             asked.filter(),
             sort=asked.sort,
+            stage=asked.stage,
             limit=asked.limit,
             cursor=asked.cursor,
         )

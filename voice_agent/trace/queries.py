@@ -105,17 +105,23 @@ class Traces:
     # ----- turns -----
 
     def turns(
-        self, where: Filter, *, sort: Sort = "recent", limit: int = 100, cursor: str | None = None
+        self,
+        where: Filter,
+        *,
+        sort: Sort = "recent",
+        stage: BudgetKey = TOTAL,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Page:
-        """Return summaries of turns, newest or slowest first.
+        """Return summaries of turns, newest first, or those first that waited longest for a stage.
 
         Raises:
             ValueError: ``cursor`` is not one that a page before this one ended with.
         """
-        column = "started_at" if sort == "recent" else "v2v_ms"
+        column = "started_at" if sort == "recent" else _column(stage)
         condition, arguments = where.where()
         if sort == "slowest":
-            condition += " AND v2v_ms IS NOT NULL"
+            condition += f" AND {column} IS NOT NULL"
         with self._open() as database:
             (total,) = database.execute(
                 f"SELECT count(*) FROM turns WHERE {condition}", arguments
@@ -261,7 +267,7 @@ class Traces:
     def latencies(self, where: Filter) -> Latencies:
         """Return the columns of every turn that is meant and over, oldest first."""
         condition, arguments = where.where()
-        ms = ", ".join(f"{'v2v' if name == TOTAL else name}_ms" for name in COLUMNS)
+        ms = ", ".join(_column(name) for name in COLUMNS)
         parts: list[NDArray[np.float64]] = []
         with self._open() as database:
             rows = database.execute(
@@ -358,6 +364,10 @@ def _session(database: sqlite3.Connection, row: Sequence[Any]) -> dict[str, Any]
         "p50_ms": p50,
         "p95_ms": p95,
     }
+
+
+def _column(stage: BudgetKey) -> str:
+    return f"{'v2v' if stage == TOTAL else stage}_ms"
 
 
 def _position(cursor: str) -> list[float]:

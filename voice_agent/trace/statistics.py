@@ -68,6 +68,7 @@ def statistics(
                 "budget_ms": budgets.get(name),
                 **percentiles(ms),
                 "n": int(ms.size),
+                "over": over(ms, budgets.get(name)),
                 "histogram": histogram(ms),
             }
             for name, ms in answered.items()
@@ -82,6 +83,11 @@ def percentiles(ms: Ms) -> dict[str, float | None]:
         return {f"p{p}": None for p in PERCENTILES}
     found = np.percentile(ms, PERCENTILES)
     return {f"p{p}": round(float(v), 1) for p, v in zip(PERCENTILES, found, strict=True)}
+
+
+def over(ms: Ms, budget_ms: float | None) -> int | None:
+    """Return how many took longer than the budget; None without one."""
+    return None if budget_ms is None else int((ms > budget_ms).sum())
 
 
 def histogram(ms: Ms) -> dict[str, list[float]]:

@@ -35,8 +35,20 @@ describe("server messages", () => {
       state: "thinking",
     });
     expect(
-      parse({ type: "latency", turn: 2, v2v_ms: 412, segments: [{ name: "endpoint", ms: 120 }] }),
-    ).toEqual({ type: "latency", turn: 2, v2v_ms: 412, segments: [{ name: "endpoint", ms: 120 }] });
+      parse({
+        type: "latency",
+        turn: 2,
+        id: "c-2",
+        v2v_ms: 412,
+        segments: [{ name: "endpoint", ms: 120 }],
+      }),
+    ).toEqual({
+      type: "latency",
+      turn: 2,
+      id: "c-2",
+      v2v_ms: 412,
+      segments: [{ name: "endpoint", ms: 120 }],
+    });
   });
 
   it("are ignored when unknown, and never trusted in shape", () => {
@@ -46,7 +58,7 @@ describe("server messages", () => {
     expect(parse(null)).toBeNull();
     expect(
       parse({ type: "latency", segments: [null, { name: 3 }, { name: "x", ms: -1 }] }),
-    ).toEqual({ type: "latency", turn: 0, v2v_ms: 0, segments: [] });
+    ).toEqual({ type: "latency", turn: 0, id: "", v2v_ms: 0, segments: [] });
   });
 });
 

@@ -9,6 +9,8 @@ export interface Segment {
 
 export interface Latency {
   turn: number;
+  /** Names the turn among the traces; "" where none are kept. */
+  id: string;
   v2v_ms: number;
   segments: Segment[];
 }
@@ -64,6 +66,7 @@ export function parse(data: unknown): ServerMessage | null {
       return {
         type: "latency",
         turn: number(m.turn),
+        id: text(m.id),
         v2v_ms: number(m.v2v_ms),
         segments: segments(m.segments),
       };

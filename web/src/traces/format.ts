@@ -7,12 +7,14 @@ const MINUS = "−";
 const signed = (text: string): string => text.replace(/^-/, MINUS);
 
 /** 412 ms; below 10 ms with a tenth. */
-export function ms(value: number): string {
+export function ms(value: number | null): string {
+  if (value === null) return "–";
   return `${number(value)}\u00a0ms`;
 }
 
-/** The number of `ms` alone. */
-export function number(value: number): string {
+/** The number of `ms` alone; of none a dash. */
+export function number(value: number | null): string {
+  if (value === null) return "–";
   return signed((Math.abs(value) < 9.95 ? fine : whole).format(value));
 }
 

@@ -40,6 +40,9 @@ const views: Record<ViewName, View> = {
 };
 const filterBar = new FilterBar(navigate);
 
+/** How often new values to filter by are looked for while turns come in. */
+const FACETS_MS = 10_000;
+
 let route: Route = HOME;
 /** The list that was last looked at: the way back from a turn. */
 let list: Route = HOME;
@@ -162,17 +165,18 @@ tokenForm.addEventListener("submit", (event) => {
 
 // ----- what happens while the page is open -----
 
-const loadFacets = throttled(() => {
+function offerFilters(): void {
   Promise.all([api.facets(), api.runs()]).then(
     ([facets, { runs }]) => filterBar.offer(facets, runs),
     () => undefined, // the view's own request tells what is wrong
   );
-}, 10_000);
+}
+const offerFiltersAgain = throttled(offerFilters, FACETS_MS);
 
 const feed = new Feed(api.liveUrl(), {
   turn: (turn) => {
     shown?.turn?.(turn);
-    loadFacets();
+    offerFiltersAgain();
   },
   session: (session) => shown?.session?.(session),
   lost: () => void refresh(),
@@ -198,7 +202,7 @@ function refresh(): Promise<void> {
 }
 
 async function begin(): Promise<void> {
-  loadFacets();
+  offerFilters();
   await open(parse(location.search), false);
 }
 

@@ -45,8 +45,11 @@ export interface TurnSummary {
   started_at: number;
   kind: Kind;
   verdict: Verdict | null;
+  /** A stage, or `voice_to_voice`. */
   guilty: string | null;
   v2v_ms: number | null;
+  /** When it was over, ms; null while it goes on. */
+  ended_ms: number | null;
   segments: Segment[];
   /** By stage; `voice_to_voice` is the total's. */
   budgets: Record<string, number>;
@@ -66,8 +69,6 @@ export interface Turn extends TurnSummary {
   events: TraceEvent[];
   words: Words | null;
   audio: { start_ms: number; length_ms: number } | null;
-  previous?: string | null;
-  next?: string | null;
 }
 
 export interface Session {
@@ -84,16 +85,19 @@ export interface Session {
   p95_ms: number | null;
 }
 
+/** Of nothing: null. */
 export interface Percentiles {
-  p50: number;
-  p95: number;
-  p99: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
 }
 
 export interface StageStats extends Percentiles {
   budget_ms: number | null;
   n: number;
-  over?: number;
+  /** Turns over the budget; null without one. */
+  over: number | null;
+  /** The last bar holds everything beyond its edge. */
   histogram: { edges: number[]; counts: number[] };
 }
 
@@ -131,7 +135,7 @@ export interface ComparedStage {
   a: Percentiles & { n: number };
   b: Percentiles & { n: number };
   /** b - a. */
-  delta: { p50: number; p95: number };
+  delta: { p50: number | null; p95: number | null };
   /** 95 % confidence interval of the difference of medians. */
   ci95: { p50: [number, number] | null };
 }

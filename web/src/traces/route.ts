@@ -102,7 +102,9 @@ export function asked(filters: Filters, now: number): URLSearchParams {
 
 /** Would the server, asked with these filters at `now`, count this turn in? */
 export function matches(turn: TurnSummary, filters: Filters, now: number): boolean {
-  if (FACETS.some((facet) => filters[facet] && turn[facet] !== filters[facet])) return false;
+  // A turn without a verdict is found by "none".
+  const value = (facet: Facet) => turn[facet] ?? "none";
+  if (FACETS.some((facet) => filters[facet] && value(facet) !== filters[facet])) return false;
   const since = filters.range ? now - (RANGES[filters.range] ?? 0) : filters.since;
   if (since !== undefined && turn.started_at < since) return false;
   return filters.until === undefined || turn.started_at < filters.until;

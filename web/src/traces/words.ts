@@ -155,7 +155,8 @@ export function attributes(values: Attributes): string {
 }
 
 /** A difference between two runs and how sure it is, in words. */
-export function difference(delta: number, interval: [number, number] | null): string {
+export function difference(delta: number | null, interval: [number, number] | null): string {
+  if (delta === null) return "nothing to compare";
   const size = format.ms(Math.abs(delta));
   const direction = delta < 0 ? "faster" : "slower";
   if (!interval) return `${size} ${direction}; too few turns to say how sure`;

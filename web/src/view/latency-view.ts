@@ -7,6 +7,9 @@ export function showLatency(latency: Latency | null): void {
   const box = byId("latency-box");
   box.hidden = latency === null;
   if (!latency) return;
+  const traced = byId<HTMLAnchorElement>("latency-turn");
+  if (latency.id) traced.href = `traces/?${new URLSearchParams({ turn: latency.id })}`;
+  else traced.removeAttribute("href");
   byId("latency").textContent = `${Math.round(latency.v2v_ms)} ms`;
   const bar = byId("latency-bar");
   const parts = byId("latency-parts");

@@ -25,6 +25,7 @@ export const turn = (more: Partial<Turn> = {}): Turn => ({
   verdict: "ok",
   guilty: null,
   v2v_ms: 300,
+  ended_ms: 2000,
   segments: [segment("endpoint", 0, 200), segment("tts_first_audio", 200, 100)],
   spans: [],
   events: [],

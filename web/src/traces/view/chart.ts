@@ -47,7 +47,7 @@ export class PercentileChart {
     const all = stats.stages[stage];
     this.element.setAttribute(
       "aria-label",
-      all
+      all?.n
         ? `${label} over time: median ${format.ms(all.p50)}, 95 % under ${format.ms(all.p95)}, 99 % under ${format.ms(all.p99)}`
         : `${label} over time: nothing yet`,
     );

@@ -27,7 +27,8 @@ export class CompareView implements View {
   }
 
   async refresh(): Promise<void> {
-    const { runs } = await this.requests.run((signal) => api.runs(signal));
+    const answer = await this.requests.run((signal) => api.runs(signal));
+    const runs = answer.runs.filter((run) => run.turns > 0);
     if (runs.length < 2) {
       this.choice.replaceChildren();
       this.result.replaceChildren(oneRun());
@@ -67,20 +68,22 @@ export class CompareView implements View {
 
 function oneRun(): HTMLElement {
   return emptyState(
-    "There is only one run so far",
+    "There is only one run with turns so far",
     "A run is the life of one server process. Change something, start the server again, talk to it, and compare the two here.",
   );
 }
 
 function comparison(compared: Comparison): HTMLElement {
   const stages = Object.entries(compared.stages).sort(([a], [b]) => byOrder(a, b));
-  if (!stages.length) {
+  if (!stages.some(([, { a, b }]) => a.n && b.n)) {
     return emptyState("Nothing to compare", "One of these runs has no answered turn.");
   }
   const reach = roundUp(
     Math.max(
       10,
-      ...stages.flatMap(([, { delta, ci95 }]) => [delta.p50, ...(ci95.p50 ?? [])].map(Math.abs)),
+      ...stages.flatMap(([, { delta, ci95 }]) =>
+        [delta.p50 ?? 0, ...(ci95.p50 ?? [])].map(Math.abs),
+      ),
     ),
   );
   const rows = stages.map(([stage, figures]) => [
@@ -91,7 +94,7 @@ function comparison(compared: Comparison): HTMLElement {
     format.number(figures.b.p50),
     format.number(figures.a.p95),
     format.number(figures.b.p95),
-    make("span", "", format.change(figures.delta.p95)),
+    make("span", "", format.change(figures.delta.p95 ?? 0)),
   ]);
   const heads = [
     "Stage",
@@ -120,7 +123,7 @@ function comparison(compared: Comparison): HTMLElement {
 function direction({ delta, ci95 }: ComparedStage): "faster" | "slower" | "same" {
   const [low, high] = ci95.p50 ?? [-1, 1];
   if (low <= 0 && high >= 0) return "same";
-  return delta.p50 < 0 ? "faster" : "slower";
+  return (delta.p50 ?? 0) < 0 ? "faster" : "slower";
 }
 
 function interval(stage: string, figures: ComparedStage, reach: number): HTMLElement {
@@ -133,7 +136,7 @@ function interval(stage: string, figures: ComparedStage, reach: number): HTMLEle
     place(bar.appendChild(make("i")), position(domain, low), (high - low) / (2 * reach));
     bar.title = `${format.change(low)} to ${format.change(high)}`;
   }
-  place(bar.appendChild(make("b")), position(domain, delta.p50));
+  if (delta.p50 !== null) place(bar.appendChild(make("b")), position(domain, delta.p50));
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", `${stageLabel(stage)}: ${bar.title || "no interval"}`);
   return bar;

@@ -14,6 +14,12 @@ const RANGE_LABELS: Record<string, string> = {
   "7d": "last 7 days",
 };
 
+const VERDICTS: Record<string, string> = {
+  ok: "in budget",
+  missed: "over budget",
+  none: "no verdict",
+};
+
 const SELECTS: [facet: Facet, from: keyof Facets, label: string, any: string][] = [
   ["pipeline", "pipelines", "Pipeline", "every pipeline"],
   ["transport", "transports", "Transport", "every transport"],
@@ -111,7 +117,7 @@ export class FilterBar {
   }
 
   private named(facet: Facet, value: string): string {
-    if (facet === "verdict") return value === "ok" ? "in budget" : "over budget";
+    if (facet === "verdict") return VERDICTS[value] ?? value;
     if (facet === "run") return `run of ${this.runs.get(value) ?? format.short(value)}`;
     return facet === "kind" ? kindLabel(value) : value;
   }

@@ -23,7 +23,11 @@ export function histogram(figures: StageStats, label: string): HTMLElement {
     place(bar, position(domain, from), (to - from) / (domain.to - domain.from));
     bar.style.height = `${Math.max(1.5, (count / most) * 100)}%`;
     bar.classList.toggle("over", budget !== null && from >= budget);
-    bar.title = `${format.number(from)} to ${format.ms(to)}: ${format.counted(count, "turn")}`;
+    const range =
+      index === counts.length - 1
+        ? `${format.ms(from)} and more`
+        : `${format.number(from)} to ${format.ms(to)}`;
+    bar.title = `${range}: ${format.counted(count, "turn")}`;
   });
   if (budget !== null && budget <= domain.to) {
     const mark = bars.appendChild(make("b", "", `budget ${format.number(budget)}`));
@@ -39,6 +43,6 @@ export function histogram(figures: StageStats, label: string): HTMLElement {
 }
 
 function spread(figures: StageStats, label: string): string {
-  const over = figures.over === undefined ? "" : `, ${format.count(figures.over)} over the budget`;
+  const over = figures.over === null ? "" : `, ${format.count(figures.over)} over the budget`;
   return `${label}: ${format.counted(figures.n, "turn")}, median ${format.ms(figures.p50)}, 95 % within ${format.ms(figures.p95)}${over}`;
 }

@@ -3,7 +3,7 @@ import { byOrder, stageLabel, TOTAL } from "../../stages";
 import { make } from "../../view/dom";
 import * as api from "../api";
 import * as format from "../format";
-import type { StageStats, Stats, TurnSummary } from "../model";
+import type { StageStats, Stats, TurnSummary, Verdict } from "../model";
 import { HOME, isFiltered, type Route } from "../route";
 import { position, roundUp } from "../scale";
 import { PercentileChart } from "./chart";
@@ -110,12 +110,12 @@ export class LatencyView implements View {
     this.chart.show(stats, stage, label);
     const figures = stats.stages[stage];
     this.spread.replaceChildren(
-      figures ? histogram(figures, label) : make("p", "quiet", "Nobody waited for this."),
+      figures?.n ? histogram(figures, label) : make("p", "quiet", "Nobody waited for this."),
     );
     this.worst.replaceChildren(worstTable(worst, stage));
     this.counts.replaceChildren(
       this.countList("verdict", stats.verdicts, (verdict) =>
-        verdictChip({ verdict: verdict === "ok" ? "ok" : "missed", guilty: null }),
+        verdictChip({ verdict: verdict === "none" ? null : (verdict as Verdict), guilty: null }),
       ),
       this.countList("kind", stats.kinds, (kind) => make("span", "kind", kindLabel(kind))),
     );
@@ -124,7 +124,7 @@ export class LatencyView implements View {
   private stageTable(stats: Stats, chosen: string): HTMLElement {
     const names = Object.keys(stats.stages).sort(byOrder);
     const most = Math.max(
-      ...Object.values(stats.stages).map((s) => Math.max(s.p99, s.budget_ms ?? 0)),
+      ...Object.values(stats.stages).map((s) => Math.max(s.p99 ?? 0, s.budget_ms ?? 0)),
     );
     const scale = roundUp(most);
     const rows = names.map((stage) => {
@@ -183,8 +183,10 @@ function rangeBar(figures: StageStats, scale: number): HTMLElement {
   const bar = make("span", "range");
   bar.setAttribute("aria-hidden", "true");
   const domain = { from: 0, to: scale };
-  const [p50, p95, p99] = [figures.p50, figures.p95, figures.p99].map((ms) => position(domain, ms));
-  if (p50 === undefined || p95 === undefined || p99 === undefined) return bar;
+  const [p50, p95, p99] = [figures.p50, figures.p95, figures.p99].map((ms) =>
+    position(domain, ms ?? 0),
+  );
+  if (!figures.n || p50 === undefined || p95 === undefined || p99 === undefined) return bar;
   place(bar.appendChild(make("i", "to-99")), p50, p99 - p50);
   place(bar.appendChild(make("i", "to-95")), p50, p95 - p50);
   place(bar.appendChild(make("i", "at-50")), p50);
@@ -195,8 +197,8 @@ function rangeBar(figures: StageStats, scale: number): HTMLElement {
 }
 
 function overBudget(figures: StageStats): Node {
-  if (figures.over === undefined || figures.budget_ms === null) return make("span", "quiet", "–");
-  const share = figures.over / Math.max(1, figures.n);
+  if (figures.over === null || !figures.n) return make("span", "quiet", "–");
+  const share = figures.over / figures.n;
   return make("span", share > 0.05 ? "over" : "", format.percent(share));
 }
 

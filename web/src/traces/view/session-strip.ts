@@ -10,30 +10,40 @@ import { verdictLabel } from "../words";
 /** Turns of a session that are shown, the latest. */
 const MOST = 200;
 
+export interface Neighbours {
+  previous: string | null;
+  next: string | null;
+}
+
 export class SessionStrip {
   readonly element = make("nav", "strip");
+  private turns: TurnSummary[] = [];
 
   constructor() {
     this.element.setAttribute("aria-label", "Turns of this session");
   }
 
-  /** Draw the session of a turn; return the ids of its neighbours. */
-  async load(
-    turn: Turn,
-    signal: AbortSignal,
-  ): Promise<{ previous: string | null; next: string | null }> {
-    const filters = { session: turn.session };
-    const { turns } = await api.turns(filters, "recent", null, signal, { limit: MOST });
-    const ordered = turns.sort((a, b) => a.turn - b.turn);
-    this.draw(ordered, turn.id);
-    const at = ordered.findIndex((other) => other.id === turn.id);
+  /** Show where a turn is, as far as its session is known already. */
+  show(turn: Turn): Neighbours {
+    if (this.turns[0]?.session !== turn.session) this.turns = [];
+    this.draw(turn.id);
+    const at = this.turns.findIndex((other) => other.id === turn.id);
     return {
-      previous: turn.previous ?? ordered[at - 1]?.id ?? null,
-      next: turn.next ?? (at < 0 ? null : (ordered[at + 1]?.id ?? null)),
+      previous: this.turns[at - 1]?.id ?? null,
+      next: at < 0 ? null : (this.turns[at + 1]?.id ?? null),
     };
   }
 
-  private draw(turns: readonly TurnSummary[], current: string): void {
+  /** Learn the session of a turn, and show where it is. */
+  async load(turn: Turn, signal: AbortSignal): Promise<Neighbours> {
+    const filters = { session: turn.session };
+    const { turns } = await api.turns(filters, "recent", null, signal, { limit: MOST });
+    this.turns = turns.sort((a, b) => a.turn - b.turn);
+    return this.show(turn);
+  }
+
+  private draw(current: string): void {
+    const { turns } = this;
     const most = Math.max(
       1,
       ...turns.map((turn) => Math.max(turn.v2v_ms ?? 0, turn.budgets[TOTAL] ?? 0)),

@@ -11,7 +11,7 @@ export function tiles(stats: Stats): HTMLElement[] {
   const all = Object.values(stats.kinds).reduce((sum, n) => sum + n, 0);
   const { ok = 0, missed = 0 } = stats.verdicts;
   const shown: [string, string, string?][] = [["turns", format.count(all)]];
-  if (total) {
+  if (total?.n) {
     shown.push(["median", format.ms(total.p50)], ["95 % within", format.ms(total.p95)]);
     shown.push(["99 % within", format.ms(total.p99)]);
   }

@@ -7,7 +7,7 @@ import { HOME, href, type Route } from "../route";
 import { eventsTable, figuresList, waitsTable, wordsSaid } from "./turn-parts";
 import { kindLabel, link, section, verdictChip } from "./parts";
 import { Recording } from "./recording";
-import { SessionStrip } from "./session-strip";
+import { type Neighbours, SessionStrip } from "./session-strip";
 import type { Tip } from "./tip";
 import { Latest, throttled, type View } from "./view";
 import { LEFT_OUT, verdictSentence } from "../words";
@@ -18,7 +18,8 @@ const REFRESH_MS = 1000;
 export class TurnView implements View {
   readonly element = make("div", "view turn-view");
   private readonly requests = new Latest();
-  private readonly head = make("header", "turn-head");
+  private readonly about = make("div", "about");
+  private readonly actions = make("nav", "actions");
   private readonly strip = new SessionStrip();
   private readonly waterfall: WaterfallView;
   private readonly listen = make("div");
@@ -34,7 +35,10 @@ export class TurnView implements View {
   ) {
     this.waterfall = new WaterfallView(tip, (at_ms) => this.recording?.listen(at_ms));
     const card = section("Where the time went", this.waterfall.element, this.listen);
-    this.element.append(this.head, this.strip.element, card, this.tables);
+    const head = make("header", "turn-head");
+    this.actions.setAttribute("aria-label", "This turn");
+    head.append(this.about, this.actions);
+    this.element.append(head, this.strip.element, card, this.tables);
   }
 
   async show(route: Route): Promise<void> {
@@ -46,6 +50,7 @@ export class TurnView implements View {
     const turn = await this.requests.run((signal) => api.turn(this.id, signal));
     this.sessionId = turn.session;
     this.draw(turn);
+    this.links(turn, this.strip.show(turn));
     const beside = await this.requests.run((signal) => this.strip.load(turn, signal));
     this.links(turn, beside);
   }
@@ -63,7 +68,7 @@ export class TurnView implements View {
 
   private draw(turn: Turn): void {
     document.title = `${turn.v2v_ms === null ? kindLabel(turn.kind) : format.ms(turn.v2v_ms)}, turn ${turn.turn} – Traces`;
-    this.head.replaceChildren(this.title(turn), this.facts(turn));
+    this.about.replaceChildren(this.title(turn), this.facts(turn));
     this.record(turn);
     this.waterfall.show(turn);
     const waits = section("Each wait and its cause", waitsTable(turn));
@@ -110,10 +115,10 @@ export class TurnView implements View {
     return facts;
   }
 
-  private links(turn: Turn, beside: { previous: string | null; next: string | null }): void {
-    this.head.querySelector(".actions")?.remove();
-    const actions = make("nav", "actions");
-    actions.setAttribute("aria-label", "This turn");
+  private links(turn: Turn, beside: Neighbours): void {
+    const shown = JSON.stringify([turn.id, beside]);
+    if (this.actions.dataset.shown === shown) return; // and nobody loses the focus
+    this.actions.dataset.shown = shown;
     const step = (id: string | null, text: string, symbol: string, key: string) => {
       const anchor = id
         ? link({ turn: id }, "", "button outlined small")
@@ -129,13 +134,12 @@ export class TurnView implements View {
     };
     const json = make("a", "button outlined small", "JSON");
     json.href = api.turnUrl(turn.id);
-    actions.append(
+    this.actions.replaceChildren(
       step(beside.previous, "Previous", "back", "k"),
       step(beside.next, "Next", "on", "j"),
       this.copyButton(turn),
       json,
     );
-    this.head.append(actions);
   }
 
   private copyButton(turn: Turn): HTMLElement {

@@ -37,7 +37,8 @@ export class TurnsView implements View {
   });
   private route: Route = HOME;
   private turns: TurnSummary[] = [];
-  private unseen = new Set<string>();
+  /** Told by the feed and not in the list yet. */
+  private unseen = new Map<string, TurnSummary>();
   private next: string | null = null;
   private total = 0;
   private loading = false;
@@ -68,6 +69,7 @@ export class TurnsView implements View {
     const same = sameList(route, this.route) && this.turns.length > 0;
     this.route = route;
     if (same) return this.table.show(this.turns, this.total);
+    this.unseen.clear();
     await this.refresh();
   }
 
@@ -78,8 +80,7 @@ export class TurnsView implements View {
     this.turns = page.turns;
     this.next = page.next;
     this.total = page.total;
-    this.forget();
-    this.draw();
+    this.takeUnseen();
   }
 
   turn(turn: TurnSummary): void {
@@ -88,8 +89,8 @@ export class TurnsView implements View {
       this.turns = this.turns.with(known, turn);
       this.draw();
     } else if (matches(turn, this.route.filters, Date.now() / 1000)) {
-      this.unseen.add(turn.id);
-      if (this.route.sort === "recent" && this.table.atTop) this.add(turn);
+      this.unseen.set(turn.id, turn);
+      if (this.route.sort === "recent" && this.table.atTop) this.takeUnseen();
       else this.tellUnseen();
     }
     this.followFigures();
@@ -99,29 +100,28 @@ export class TurnsView implements View {
     this.chart.recolour();
   }
 
-  private add(turn: TurnSummary): void {
-    const missed = this.unseen.size > 1;
-    this.forget();
-    if (missed) return void this.refresh().catch(this.failed);
-    this.turns = [turn, ...this.turns];
-    this.total += 1;
-    this.draw();
-  }
-
   private tellUnseen(): void {
     this.pill.hidden = false;
     this.pill.textContent = `Show ${format.counted(this.unseen.size, "new turn")}`;
   }
 
   private showUnseen(): void {
-    this.forget();
     scrollTo({ top: 0 });
-    void this.refresh().catch(this.failed);
+    if (this.route.sort === "recent") this.takeUnseen();
+    else void this.refresh().catch(this.failed);
   }
 
-  private forget(): void {
+  /** The newest go on top: the feed is ahead of the file, so that asking again might miss them. */
+  private takeUnseen(): void {
+    const known = new Set(this.turns.map((turn) => turn.id));
+    const newer = [...this.unseen.values()].filter((turn) => !known.has(turn.id));
     this.unseen.clear();
     this.pill.hidden = true;
+    if (this.route.sort === "recent" && newer.length) {
+      this.turns = [...newer, ...this.turns].sort((a, b) => b.started_at - a.started_at);
+      this.total += newer.length;
+    }
+    this.draw();
   }
 
   private async more(): Promise<void> {
@@ -151,8 +151,8 @@ export class TurnsView implements View {
       this.table.redraw();
     }
     this.tiles.replaceChildren(...tiles(stats));
-    this.chart.element.hidden = !stats.stages[TOTAL];
-    if (stats.stages[TOTAL]) this.chart.show(stats, TOTAL, "Voice to voice");
+    this.chart.element.hidden = !stats.stages[TOTAL]?.n;
+    if (!this.chart.element.hidden) this.chart.show(stats, TOTAL, "Voice to voice");
     this.legend.replaceChildren(...stageLegend(Object.keys(stats.stages), this.scale));
   }
 
@@ -195,6 +195,6 @@ const sameList = (a: Route, b: Route): boolean =>
 /** The end of the bars' scale: room for nearly all turns, and for the budget. */
 function scaleOf(stats: Stats): number {
   const total = stats.stages[TOTAL];
-  if (!total) return DEFAULT_SCALE_MS;
+  if (!total?.p99) return DEFAULT_SCALE_MS;
   return roundUp(Math.max(total.p99, (total.budget_ms ?? 0) * 1.2));
 }

@@ -31,13 +31,16 @@ export class Latest {
   }
 }
 
-/** Calls `act` now, and again at most every `every_ms` while it is asked to. */
+/** The feed tells of a turn before it is in the file that everything else is read from. */
+const WRITTEN_MS = 500;
+
+/** Calls `act` soon after it is asked to, and at most every `every_ms`. */
 export function throttled(act: () => void, every_ms: number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let last = -Infinity;
   return () => {
     if (timer !== undefined) return;
-    const wait = Math.max(0, last + every_ms - performance.now());
+    const wait = Math.max(WRITTEN_MS, last + every_ms - performance.now());
     timer = setTimeout(() => {
       timer = undefined;
       last = performance.now();
