@@ -77,9 +77,12 @@ class Talk:
     # ----- the services, with fixed latencies -----
 
     def says(self, text: str, p: float | None, *, until: float) -> Talk:
-        """The user says ``text`` and falls silent at ``until``, heard 60 ms later."""
+        """The user says ``text`` and falls silent at ``until``, noticed 60 ms later.
+
+        Words that look complete start an answer while the voice goes on, 20 ms before its end.
+        """
         self.at(until - 500, VoiceStarted(until - 500))
-        self.at(until - 100, Heard(text, False, p))
+        self.at(until - 300, Heard(text, False, p))
         return self.at(until + 60, VoiceStopped(until))
 
     def thinks(self, *, token: float, clause: float, audio: float) -> Talk:
