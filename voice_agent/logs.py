@@ -30,6 +30,7 @@ def configure(verbosity: int = 0) -> None:
         diagnose=False,  # diagnosing prints the values of variables: people's words among them
     )
     logging.captureWarnings(True)  # Pipecat shows its deprecations even where Python would not
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it would log tickets in URLs
     logging.basicConfig(
         level=logging.INFO if verbosity > 1 else logging.ERROR,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",

@@ -113,6 +113,14 @@ class Carrier(ABC):
     def wire(self, call: Incoming | None = None) -> Wire:
         """Return the protocol of a new media socket, for the call that its ticket is for."""
 
+    def direct_wire(self, request: Request) -> Wire:
+        """Return the protocol of a media socket that was opened without a webhook.
+
+        Raises:
+            BadMessage: It asks for one that is not spoken here.
+        """
+        return self.wire()
+
     def event(self, request: Request) -> AnsweredBy | None:
         """Return what a status callback says that we act on, if anything; raises BadMessage."""
         return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from voice_agent.transports.telephony.carrier import Carrier, Secrets, TelephonyError
 from voice_agent.transports.telephony.settings import TelephonySettings
 
-NAMES = ("twilio", "telnyx", "plivo", "vonage", "exotel", "genesys")
+NAMES = ("twilio", "telnyx", "plivo", "vonage", "exotel", "genesys", "bridge")
 
 
 def carriers_of(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from loguru import logger
 from starlette.requests import Request as HttpRequest
@@ -31,7 +31,13 @@ from voice_agent.transports.telephony.carrier import (
     TelephonyError,
 )
 from voice_agent.transports.telephony.carriers import carriers_of
-from voice_agent.transports.telephony.security import Forged, Request, Strangers, Tickets
+from voice_agent.transports.telephony.security import (
+    TICKET_S,
+    Forged,
+    Request,
+    Strangers,
+    Tickets,
+)
 from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.transports.telephony.transport import TelephoneLine
 from voice_agent.transports.telephony.wire import BadMessage, Ended, Reply, Started, Wire
@@ -97,6 +103,8 @@ class Telephony:
             Route("/telephony/{carrier}/transfer/{ticket}", self.transfer, methods=both),
             WebSocketRoute("/telephony/{carrier}/media/{ticket}", self.media),
             WebSocketRoute("/telephony/{carrier}/media", self.direct),
+            Route("/bridge/tickets", self.bridge_ticket, methods=["POST"]),
+            WebSocketRoute("/bridge", self.direct),
         )
 
     # ----- webhooks -----
@@ -220,7 +228,7 @@ class Telephony:
 
     async def direct(self, websocket: WebSocket) -> None:
         """Take a media socket that a carrier opens without a webhook before it."""
-        name = websocket.path_params["carrier"]
+        name = websocket.path_params.get("carrier", "bridge")
         carrier = self._carriers.get(name)
         if carrier is None or not carrier.direct:
             await refuse(websocket, 404, "there is no such carrier here")
@@ -229,15 +237,32 @@ class Telephony:
         if not self._strangers.allows(address, time.monotonic()):
             await refuse(websocket, 429, "too many requests from this address")
             return
+        request = self._socket_request(websocket)
         try:
-            if not self._insecure:
-                carrier.verify(self._socket_request(websocket))
-        except Forged as error:
+            if ticket := request.field("ticket"):
+                self._tickets.redeem(ticket, type(carrier), time.monotonic())
+            elif not self._insecure:
+                carrier.verify(request)
+            wire = carrier.direct_wire(request)
+        except (Forged, BadMessage) as error:
             logger.warning(f"{name}: a media socket was refused: {error}")
-            await refuse(websocket, error.status, str(error))
+            status = error.status if isinstance(error, Forged) else 400
+            await refuse(websocket, status, str(error))
             return
         # A carrier's address is nobody's: whom it calls for is known when the call starts.
-        await self._converse(carrier, carrier.wire(), "", websocket)
+        await self._converse(carrier, wire, address if name == "bridge" else "", websocket)
+
+    async def bridge_ticket(self, http: HttpRequest) -> Response:
+        """Give a PBX that shows its token an address that is good once."""
+        http.path_params["carrier"] = "bridge"
+        try:
+            carrier, request = await self._verified(http)
+        except _Refused as refused:
+            return refused.response
+        ticket = self._tickets.issue(carrier, time.monotonic())
+        asked = {name: value for name, value in request.form if name != "token"}
+        url = f"{self._url(http, 'ws')}/bridge?{urlencode({**asked, 'ticket': ticket})}"
+        return JSONResponse({"url": url, "expires_s": TICKET_S}, 201)
 
     def _socket_request(self, websocket: WebSocket) -> Request:
         query = f"?{websocket.url.query}" if websocket.url.query else ""
@@ -269,11 +294,13 @@ class Telephony:
                 after = {"Retry-After": str(max(1, round(busy.retry_after_s)))}
                 await refuse(websocket, 503, "all lines are busy", after)
                 return
-            async with opened(websocket) as socket:
+            offered = wire.subprotocol in websocket.scope.get("subprotocols", ())
+            subprotocol = wire.subprotocol if wire.subprotocol and offered else None
+            async with opened(websocket, subprotocol=subprotocol) as socket:
                 started = await _start(carrier.name, wire, socket)
                 if started is None:
                     return
-                line = TelephoneLine(carrier.name, wire, socket, started)
+                line = TelephoneLine(wire.name or carrier.name, wire, socket, started)
                 call = self._conversations.begin(line, address=address or started.caller)
                 answering.close()
                 await self._until_over(carrier.name, started.call_id, line, call)

@@ -81,6 +81,13 @@ class GenesysSettings(_Section):
     """In base64, as the integration's credentials have it."""
 
 
+class BridgeSettings(_Section):
+    """``[telephony.bridge]``."""
+
+    token_env: str = "VOICE_AGENT_BRIDGE_TOKEN"
+    """A secret of your own that PBXs show."""
+
+
 class TelephonySettings(_Section):
     """``[telephony]``."""
 
@@ -95,3 +102,4 @@ class TelephonySettings(_Section):
     vonage: VonageSettings | None = None
     exotel: ExotelSettings | None = None
     genesys: GenesysSettings | None = None
+    bridge: BridgeSettings | None = None

@@ -117,6 +117,10 @@ KEYS = frozenset("0123456789*#ABCD")
 class Wire(ABC):
     """One call's protocol; holds what the protocol makes one remember (ids, sequence numbers)."""
 
+    name: ClassVar[str] = ""
+    """What traces call the line where it is not the carrier's name."""
+    subprotocol: ClassVar[str] = ""
+    """WebSocket subprotocol that is accepted where it is offered."""
     packet_ms: ClassVar[int] = 20
     """Audio sent in one message, ms."""
     lead_ms: ClassVar[int] = 80
