@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.calling import Caller, call
+from tests.conftest import HELLO
 from voice_agent.llm.scripted import ScriptedService
 from voice_agent.turns.events import Drop, Release, Speculate
 from voice_agent.turns.playout import FirstSound, PlayedOut
@@ -144,3 +147,23 @@ async def test_a_dead_language_model_is_apologised_for(
         caller.types("hello there")
         await caller.until(lambda: caller.seen(PlayedOut))
         assert "sorry" in caller.told("agent-turn")[-1]["text"]
+
+
+async def test_a_language_model_whose_process_dies_costs_a_moment(
+    calling: Any, models: Path
+) -> None:
+    """The question under way is asked again, of the process that takes the dead one's place."""
+    model = f"llm.model={models / 'hello.gguf'}"
+    async with calling("llm.engine=llamacpp", model) as caller:
+        worker = caller.conversation._resources._llm.model
+        os.kill(worker.pid, signal.SIGSTOP)
+        caller.types("hello there")
+        await caller.until(lambda: worker.slots.busy)
+        os.kill(worker.pid, signal.SIGKILL)
+        await caller.until(lambda: caller.seen(PlayedOut))
+        assert caller.told("agent-turn")[-1]["text"].endswith(HELLO)
+        caller.types("hello again")
+        await caller.until(lambda: len(caller.seen(PlayedOut)) == 2)
+        assert caller.told("agent-turn")[-1]["text"].endswith(HELLO)
+        await caller.until(lambda: len(caller.traced()) == 2)
+        assert caller.traced()[-1].figures["tokens"] == 11

@@ -23,7 +23,7 @@ from pipecat.metrics.metrics import LLMUsageMetricsData
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 
-from tests.llm.conftest import HELLO
+from tests.conftest import HELLO
 from voice_agent.bench.alone import Alone, alone
 from voice_agent.engines import EngineContext, SessionInfo
 from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
@@ -62,13 +62,13 @@ async def talking(model: Path, **settings: Any) -> AsyncIterator[Alone]:
 
 
 async def test_an_answer_is_streamed(models: Path) -> None:
-    """What the model writes comes out token by token, and with the figures of the request."""
+    """What the model writes comes out as it is written, and with the figures of the request."""
     async with talking(models / "hello.gguf") as pipe:
         await pipe.worker.queue_frame(ReplyStartFrame(turn=3, revision=2))
         await pipe.ask("hello")
         await pipe.down.until(LLMFullResponseEndFrame)
         assert pipe.down.text() == HELLO
-        assert len(pipe.down.of(LLMTextFrame)) > 5
+        assert len(pipe.down.of(LLMTextFrame)) > 1
         (figures,) = pipe.down.of(LLMFiguresFrame)
         assert (figures.turn, figures.revision) == (3, 2)
         assert figures.tokens == 11  # the end is a token too

@@ -12,7 +12,7 @@ import pytest
 from pipecat.frames.frames import ErrorFrame, LLMFullResponseEndFrame, LLMTextFrame
 
 from tests.asr.test_pocketsphinx_pool import alive, gone
-from tests.llm.conftest import HELLO
+from tests.conftest import HELLO
 from tests.llm.test_llamacpp import engine
 from tests.llm.tiny_gguf import random_model, speaking_model
 from voice_agent.bench.alone import alone

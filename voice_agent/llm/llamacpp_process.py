@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = ["LlamaCppProcess", "Request"]
 _WORKER = "voice_agent.llm.llamacpp_worker"
 _BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Before each attempt to replace a dead worker; the last one for all that follow."""
+_MERGED = {"text", "timings"}
 _LOG_LINE = re.compile(r"^[\d.]+ E +")
 
 
@@ -41,12 +43,18 @@ class Request:
         """Done when nothing more will come and its slot is free."""
         self._number = number
         self._tell = tell
-        self._chunks: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._chunks: deque[dict[str, Any]] = deque()
+        self._news = asyncio.Event()
         self._error: EngineError | None = None
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        while (chunk := await self._chunks.get()) is not None:
-            yield chunk
+        while True:
+            while self._chunks:
+                yield self._chunks.popleft()
+            if self.ended.done():
+                break
+            self._news.clear()
+            await self._news.wait()
         if self._error is not None:
             raise self._error
 
@@ -58,14 +66,21 @@ class Request:
     # What follows is for the process.
 
     def receive(self, payload: bytes) -> None:
-        """Take a chunk."""
-        self._chunks.put_nowait(json.loads(payload))
+        """Take a chunk; tokens that come faster than they are taken travel together."""
+        chunk = json.loads(payload)
+        last = self._chunks[-1] if self._chunks else None
+        if last is not None and (chunk.keys() | last.keys()) <= _MERGED:
+            last["text"] = last.get("text", "") + chunk.get("text", "")
+            last["timings"] = chunk.get("timings", last.get("timings", {}))
+        else:
+            self._chunks.append(chunk)
+        self._news.set()
 
     def end(self, error: EngineError | None = None) -> None:
         """Be over."""
         self._error = error
-        self._chunks.put_nowait(None)
         self.ended.set_result(None)
+        self._news.set()
 
 
 class Refused(EngineError):

@@ -144,8 +144,13 @@ class Assembly:
     def llm_figures(self, tag: Tag, figures: Mapping[str, float]) -> None:
         """The engine has counted something for this answer: tokens drafted and accepted."""
         answer = self._answer(tag)
-        if answer is not None:
-            for name, value in figures.items():
+        if answer is None:
+            return
+        for name, value in figures.items():
+            if name == "tokens" and answer.rounds:
+                # Tokens that come faster than they are taken travel together.
+                answer.rounds[-1].tokens = int(value)
+            else:
                 answer.figures[name] = answer.figures.get(name, 0.0) + value
 
     def clause(self, tag: Tag, now: float) -> None:

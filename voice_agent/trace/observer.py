@@ -156,6 +156,7 @@ def _harmless() -> Any:
 
 def _llm_figures(frame: LLMFiguresFrame) -> dict[str, float]:
     known = {
+        "tokens": frame.tokens,
         "prompt_tokens": frame.prompt_tokens,
         "cached_tokens": frame.cached_tokens,
         "prompt_ms": round(frame.prompt_ms, 1),
