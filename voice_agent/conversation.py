@@ -97,7 +97,11 @@ class Conversation:
         self._playout = Playout(
             transport.audio_out_hz, pipeline.turns.duck_db, lambda event: taking.on_playout(event)
         )
-        engines = PairedEngines.of(resources, session)
+        engines = PairedEngines.of(
+            resources,
+            session,
+            on_shorten=lambda words: self.trace.note("shorten", first_clause_max_words=words),
+        )
         tools = resources.tools.tools(self.id)
         self._taking = taking = TurnTaking(
             pipeline.turns,
@@ -293,6 +297,8 @@ class Conversation:
                 "id": turn.id,
                 "turn": turn.turn,
                 "v2v_ms": turn.v2v_ms,
+                "verdict": turn.verdict,
+                "guilty": turn.guilty,
                 "segments": [{"name": stage, "ms": ms} for stage, ms in waited.items()],
                 "guessed": turn.figures["hits"] > 0,
                 "figures": {name: turn.figures[name] for name in GUESSES},

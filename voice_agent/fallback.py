@@ -92,12 +92,22 @@ class PairedEngines(Engines):
         self._first_clause_max_words = first_clause_max_words
 
     @classmethod
-    def of(cls, resources: Resources, session: SessionInfo) -> PairedEngines:
-        """Make the engines' services of one conversation."""
+    def of(
+        cls, resources: Resources, session: SessionInfo, *, on_shorten: Callable[[int], None]
+    ) -> PairedEngines:
+        """Make the engines' services of one conversation; ``on_shorten`` is told of an answer that
+        begins shorter than usual, and after how many words it is spoken."""
+
+        def first_clause_max_words() -> int | None:
+            words = resources.objective.first_clause_max_words
+            if words is not None:
+                on_shorten(words)
+            return words
+
         return cls(
             Pair(resources.llm(session), resources.fallback_llm(session)),
             VoicePair(resources.tts(session), resources.fallback_tts(session)),
-            lambda: resources.objective.first_clause_max_words,
+            first_clause_max_words,
         )
 
     def row(self) -> list[FrameProcessor]:

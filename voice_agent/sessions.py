@@ -117,6 +117,7 @@ class Conversations:
             raise Busy(RETRY_AFTER_S)
         refuse_for_s = self._resources.objective.refuse_for_s
         if refuse_for_s is not None and not self._is_kept(conversation_id):
+            self._resources.objective.refused += 1
             raise Busy(refuse_for_s)
         self._answering.append(address)
         try:

@@ -283,6 +283,8 @@ async def test_answers_begin_shorter_while_turns_are_missed(calling: Any) -> Non
         caller.types(QUESTION)
         await heard(caller, 2)
         assert clauses[0] == "Cats sleep"
+        names = [[event.name for event in turn.events] for turn in caller.traced()]
+        assert [("shorten" in each) for each in names] == [False, True]
         assert len(usual.split()) > 2
 
 

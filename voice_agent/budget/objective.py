@@ -31,6 +31,8 @@ class Objective:
         self._clock = clock
         self._burn = BurnRate(settings.target, settings.windows, settings.min_turns)
         self._burning = False
+        self.refused = 0
+        """Callers refused because of ``refuse_for_s``."""
 
     def judge(self, turn: Turn) -> Verdict | None:
         """Return what ``voice_agent.budget.verdict.judge`` makes of the turn."""
@@ -76,6 +78,7 @@ class Objective:
         return {
             "target": self.settings.target,
             "burning": self.burning,
+            "refused": self.refused,
             "windows": [asdict(rate) for rate in self._burn.rates(self._clock())],
         }
 
