@@ -34,7 +34,7 @@ class TraceObserver:
     Args:
         origin: Whose turns these are.
         tell: Takes every turn, each time it has changed; the same id comes again.
-        on_first_sound: Takes the turn whose answer has just begun to be heard.
+        on_first_sound: Takes the turn whose answer has just begun to be heard, greetings aside.
         judge: Judges a turn by its budgets; None for no verdict.
         received: Returns when the packet with this moment's sound had come, or None.
         measured: Returns figures of the process and the line since a moment (ms, monotonic).
@@ -76,7 +76,8 @@ class TraceObserver:
                 for name, value in self._measured(self._assembly.zero or now).items():
                     self._assembly.figure(name, value)
                 turns = self._assembly.again(now)
-                self._on_first_sound(turns[0].judged(self._judge(turns[0])))
+                if turns[0].kind != "greeting":  # nobody waited for it
+                    self._on_first_sound(turns[0].judged(self._judge(turns[0])))
             self._tell_all(turns)
 
     # ----- the services -----
