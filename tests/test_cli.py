@@ -100,6 +100,7 @@ def test_models_lists_what_is_shipped():
         (("serve", "--set", "asr.engine=ears"), "should be one of: pocketsphinx"),
         (("serve", "--set", "llm.script=nowhere.toml"), "nowhere.toml"),
         (("serve", "--host", "192.0.2.1", "--port", "0"), "not an address of this machine"),
+        (("models", "build", "smart-turn"), "models/smart-turn has no build.py"),
         (("call",), "--wav"),
         (
             ("call", "--wav", "x.wav", "--url", "http://localhost:1", "--set", "a=1"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_agent import __version__
+from voice_agent.commands import trace
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -85,9 +86,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     _add_bench(commands, verbose)
+    trace.add_arguments(commands)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
-    commands.add_parser("models", help="list the models that are shipped")
+    _add_models(commands)
     return parser
+
+
+def _add_models(commands: _Commands) -> None:
+    models = commands.add_parser("models", help="list the models that are shipped, or build one")
+    what = models.add_subparsers(dest="what", metavar="WHAT")
+    build = what.add_parser(
+        "build", help="make a model again from its recipe, models/NAME/build.py"
+    )
+    build.add_argument("name", metavar="NAME")
+    build.add_argument("arguments", nargs=argparse.REMAINDER, help="passed to the recipe")
 
 
 def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:

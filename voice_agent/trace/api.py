@@ -7,10 +7,8 @@ the live feed comes straight from the conversations.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from voice_agent.trace.access import COOKIE, Access
 from voice_agent.trace.errors import NotTraced, StoreError
+from voice_agent.trace.export import as_csv, as_json
 from voice_agent.trace.live import Live
 from voice_agent.trace.model import TOTAL, BudgetKey, Session, Turn
 from voice_agent.trace.queries import Filter, Sort, Traces, summary
@@ -258,27 +257,6 @@ class TracesApi:
         except (NotTraced, StoreError):
             stored = {"turns": 0, "missed": 0, "p50_ms": None, "p95_ms": None}
         return {**stored, **session.to_dict()}
-
-
-def as_json(documents: Iterator[str]) -> Iterator[str]:
-    """Yield turns as one JSON array, a turn a line."""
-    yield "["
-    comma = "\n"
-    for document in documents:
-        yield comma + document
-        comma = ",\n"
-    yield "\n]\n"
-
-
-def as_csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    """Yield turns as CSV, a turn a row, the names of the columns first; no words."""
-    line = io.StringIO()
-    writer = csv.writer(line)
-    for row in rows:
-        writer.writerow(row)
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
 
 
 def _event(name: str, data: Mapping[str, Any]) -> str:

@@ -153,6 +153,29 @@ class Traces:
             raise NotTraced(f"there is no turn {turn_id!r}; it may have been deleted by its age")
         return {**json.loads(row[0]), "audio": bool(row[1])}
 
+    def find(self, text: str) -> str:
+        """Return the id of a turn named by the beginning of its session's, or "last".
+
+        "ab12-3" is turn 3 of the session that begins with ab12, "ab12" the last of its turns.
+
+        Raises:
+            NotTraced: None, or several sessions, begin so.
+        """
+        session, dash, number = text.rpartition("-")
+        if not dash:
+            session, number = ("" if text == "last" else text), ""
+        with self._open() as database:
+            found = database.execute(
+                "SELECT id, session FROM turns WHERE substr(session, 1, ?) = ? "
+                "AND (? = '' OR id = session || '-' || ?) ORDER BY started_at DESC",
+                (len(session), session, number, number),
+            ).fetchall()
+        if not found:
+            raise NotTraced(f"there is no turn {text!r}; `voice-agent trace ls` lists them")
+        if text != "last" and len({session for _, session in found}) > 1:
+            raise NotTraced(f"several sessions begin like {text!r}; write more of it")
+        return str(found[0][0])
+
     def recording(self, turn_id: str) -> bytes:
         """Return a turn's recording, a WAV of two channels: the user and the agent.
 
