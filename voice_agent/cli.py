@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     _add_bench(commands, verbose)
     trace.add_arguments(commands)
+    _add_load(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
     _add_models(commands)
     return parser
@@ -157,6 +158,58 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
     llm.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
 
 
+def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
+    load = commands.add_parser(
+        "load",
+        parents=[_pipeline_flags("fixed-latency"), verbose],
+        help="many simulated callers at once: how many calls hold, and what breaks first",
+        description="Hold a number of calls at once for a while, in real time, and say how long "
+        "answers took at the caller, what failed, what it cost the server, and whether an SLO "
+        "held. Exits with 0 when it did, 1 when it did not, 2 on bad input.",
+    )
+    load.add_argument("--url", help="a server's address; without it, one is started and ended")
+    load.add_argument(
+        "--sessions",
+        type=_counts,
+        default=[1, 2, 4],
+        metavar="N,...",
+        help="calls at once, one step after the other (default: 1,2,4)",
+    )
+    load.add_argument(
+        "--search", type=_count, metavar="MOST", help="find the largest number that holds instead"
+    )
+    load.add_argument(
+        "--minutes", type=float, default=1.0, metavar="M", help="how long each is held"
+    )
+    load.add_argument(
+        "--profile",
+        choices=["steady", "ramp", "spike", "soak"],
+        default="steady",
+        help="how each step's calls begin",
+    )
+    load.add_argument("--transport", choices=["webrtc", "twilio"], default="webrtc")
+    load.add_argument(
+        "--scenario", default="talk", metavar="NAME|FILE", help="what callers do (default: talk)"
+    )
+    load.add_argument("--slo", type=Path, metavar="FILE", help="a TOML file of objectives")
+    load.add_argument(
+        "--network",
+        metavar="KEY=VALUE,...",
+        help="between a phone and the server: delay=30,jitter=20,loss=0.01,reorder=0.01",
+    )
+    load.add_argument("--token", default="", help="for the server's metrics and traces")
+    load.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    load.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report there")
+    load.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    load.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("BEFORE", "AFTER"),
+        help="compare two --json files instead of measuring",
+    )
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -165,6 +218,10 @@ def _count(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"should be a number from 1 up, not {text!r}")
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(each.strip()) for each in text.split(",")]
 
 
 def _port(text: str) -> int:

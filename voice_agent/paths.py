@@ -22,6 +22,11 @@ def models_dir() -> Path:
     return _shipped("models", "models")
 
 
+def scenarios_dir() -> Path:
+    """Return the folder of the shipped scenarios for load tests (``*.toml``)."""
+    return _shipped("scenarios", "scenarios")
+
+
 def web_dir() -> Path:
     """Return the folder of the built page, ``index.html`` at its root."""
     return _shipped("web", "web/dist")

@@ -2,6 +2,7 @@
 
 CallError
 ├── WavError       a file cannot be played
+├── ScenarioError  what callers are to do, or an SLO, cannot be read
 ├── Unreachable    nobody answers at the URL, or what answers is no voice agent
 ├── Busy           the server has no room; ``retry_after_s`` says when to try again
 ├── Lost           the call was connected and is not any more
@@ -17,6 +18,10 @@ class CallError(Exception):
 
 class WavError(CallError):
     """A file cannot be played; the message names the file."""
+
+
+class ScenarioError(CallError):
+    """A scenario or an SLO cannot be used; the message names the file, the key and the fault."""
 
 
 class Unreachable(CallError):

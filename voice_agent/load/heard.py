@@ -161,6 +161,16 @@ class Heard:
                 spans.append((at_s, at_s))
         return spans
 
+    def stalls(self, longer_s: float) -> list[float]:
+        """Return how long nothing arrived, seconds, each time it was longer than ``longer_s`` in
+        the middle of sound."""
+        return [
+            late
+            for index in range(1, len(self._arrivals))
+            if (late := self._arrivals[index] - self._arrivals[index - 1]) > longer_s
+            and min(self._levels[index], self._levels[index - 1]) >= AUDIBLE_DBFS
+        ]
+
     def _below(self, since_s: float, dbfs: float) -> float | None:
         run = 0
         for index in range(bisect_left(self._arrivals, since_s), len(self._levels)):
