@@ -103,7 +103,7 @@ def _target(arguments: argparse.Namespace, sessions: int) -> Any:
     traces = tempfile.mkdtemp(prefix="voice-agent-load-")
     command += [f"--set=trace.path={traces}/traces.sqlite"]
     if arguments.transport == "twilio":
-        command.append("--insecure-dev")
+        command += ["--insecure-dev", "--set=telephony.twilio={}"]
     command += [f"--set={override}" for override in arguments.set]
     return served(command, "voice-agent serve")
 
