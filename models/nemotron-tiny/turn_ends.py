@@ -20,7 +20,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment
 
 HERE = Path(__file__).parent
 TURN_WORDS = HERE.parent / "turn-words"
@@ -32,7 +31,8 @@ from world import bella_notte, moment, schemas  # noqa: E402
 
 from voice_agent.turns.words import WordModel  # noqa: E402
 
-END = "<|im_end|>"
+END_ID = 2
+"""<|im_end|>, as in config.json."""
 CANDIDATES = 200
 """Tokens whose probability llama.cpp is asked for; an end less likely than all of them is none."""
 
@@ -50,20 +50,14 @@ class LanguageModelEnds:
         params.n_gpu_layers, params.fit_params, params.verbosity = 0, False, 0
 
         self._server = xllamacpp.Server(params)
-        environment = Environment(trim_blocks=True, lstrip_blocks=True)
-        template = (HERE / "chat_template.jinja").read_text(encoding="utf-8")
-        self._template = environment.from_string(template)
         agent = bella_notte()
-        self._tools = schemas(agent)
-        self._system = agent.system_prompt(moment(random.Random(1)), brief=True)
+        tools = [tool["function"] for tool in schemas(agent)]
+        self._opening = opening(agent.system_prompt(moment(random.Random(1)), brief=True), tools)
 
     def end_probability(self, words: str, agent_said: str) -> float:
-        messages = [{"role": "system", "content": self._system}]
-        if agent_said:
-            messages.append({"role": "assistant", "content": agent_said})
-        prompt = self._template.render(messages=messages, tools=self._tools)
+        asked = f"<|im_start|>assistant\n<think></think>{agent_said}<|im_end|>\n"
         body = {
-            "prompt": f"{prompt}<|im_start|>user\n{words}",
+            "prompt": f"{self._opening}{asked if agent_said else ''}<|im_start|>user\n{words}",
             "n_predict": 1,
             "n_probs": CANDIDATES,
             "temperature": 0,
@@ -79,13 +73,19 @@ class LanguageModelEnds:
         return _end(found)
 
 
+def opening(system: str, tools: list[dict[str, Any]]) -> str:
+    """Return how a conversation begins, as the model's chat template writes it."""
+    lines = [f"{tool['name']}({', '.join(tool['parameters']['properties'])})\n" for tool in tools]
+    return f"<|im_start|>system\n{system}\n\n<tools>\n{''.join(lines)}</tools><|im_end|>\n"
+
+
 def _end(chunks: list[Any]) -> float:
     for chunk in chunks:
-        for place in chunk.get("completion_probabilities") or ():
-            for candidate in place.get("top_logprobs") or place.get("top_probs") or ():
-                if candidate["token"] == END:
-                    logprob = candidate.get("logprob")
-                    return float(np.exp(logprob) if logprob is not None else candidate["prob"])
+        for choice in chunk.get("choices") or ():
+            for place in (choice.get("logprobs") or {}).get("content") or ():
+                for candidate in place["top_logprobs"]:
+                    if candidate["id"] == END_ID:
+                        return float(np.exp(candidate["logprob"]))
     return 0.0
 
 

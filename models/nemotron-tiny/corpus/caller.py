@@ -39,7 +39,7 @@ ASIDES = (
     ("phone", 3),
     ("how_are_you", 1),
 )
-ASIDE, CORRECTION, CUT, TYPED = 0.12, 0.06, 0.05, 0.05
+ASIDE, CORRECTION, CUT, TYPED = 0.12, 0.09, 0.05, 0.05
 
 
 class Caller:
@@ -146,7 +146,7 @@ class Caller:
         rng = self.rng
         if not self.host.booked and rng.random() < 0.5:
             await self._known_earlier()
-        if self.host.booked and rng.random() < 0.35:
+        if self.host.booked and rng.random() < 0.5:
             slot = rng.choice(("size", "date", "time"))
             await self.ask("correct", slot, **self._other(slot))
         else:

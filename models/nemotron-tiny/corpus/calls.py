@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 from caller import Caller
 from host import MORE, Host, Message
@@ -15,26 +16,74 @@ from world import World, open_world
 
 from voice_agent.agents.agent import Agent
 
+Kind = Literal["call", "short", "lesson"]
 EPISODES = (
-    ("book", 50),
-    ("check", 12),
-    ("change", 12),
-    ("cancel", 10),
-    ("house", 9),
-    ("menu", 10),
+    ("book", 46),
+    ("check", 10),
+    ("change", 13),
+    ("cancel", 13),
+    ("house", 11),
+    ("menu", 12),
     ("hours", 7),
-    ("elsewhere", 7),
+    ("elsewhere", 11),
     ("small", 7),
     ("order", 1),
     ("late", 1),
 )
 SMALL = ("hello", "how_are_you", "who", "robot", "human", "help", "today", "lookup", "garbled")
+LESSONS = (
+    ("house", 8),
+    ("menu", 8),
+    ("hours", 6),
+    ("book", 6),
+    ("correct", 6),
+    ("check", 2),
+    ("repeat", 1),
+    ("cancel", 3),
+    ("change", 3),
+)
 UNHEARD = 0.015
 """Share of calls in which not a word of one answer was heard."""
 
 
 class Visit(Caller):
     """A caller with a few things on their mind, from the first hello to the goodbye."""
+
+    async def ask_around(self) -> None:
+        """Ask one thing after another that is answered at once: copying, and little else."""
+        rng, host = self.rng, self.host
+        for _ in range(rng.choice((1, 2, 2, 3))):
+            match rng.choices(*zip(*LESSONS, strict=True))[0]:
+                case "book":
+                    await self.ask("book", "size", "date", "time", *self._maybe("name", 0.3))
+                case "correct":
+                    await self.ask("book", "size", "date", "time")
+                    slot = rng.choice(("size", "date", "time"))
+                    if host.booked:
+                        await self.ask("correct", slot, **self._other(slot))
+                case "check":
+                    await self.ask("check", "size", "date", "time")
+                    if host.offered:
+                        await self.ask("yes")
+                case "cancel":
+                    name = await self._known_earlier()
+                    await self.ask("cancel", *self._maybe("name", 0.5), name=(name, name))
+                    await self._give_name(name)
+                case "change":
+                    name = await self._known_earlier()
+                    await self.ask("change", rng.choice(("size", "date", "time")))
+                    await self._give_name(name)
+                case act:
+                    await self.small(act)
+            if host.matter is not None:
+                await self.ask("no")
+
+    def _maybe(self, slot: str, chance: float) -> list[str]:
+        return [slot] if self.rng.random() < chance else []
+
+    async def _give_name(self, name: str) -> None:
+        if self.host.matter is not None and "name" in self.host.asked:
+            await self.ask("name", "name", name=(name, name))
 
     async def talk(self, *, short: bool) -> None:
         rng = self.rng
@@ -95,13 +144,18 @@ async def call(
     phrases: Phrases,
     recogniser: Recogniser,
     bella: Agent,
-    *,
-    short: bool = False,
+    kind: Kind = "call",
 ) -> tuple[World, list[Message]]:
-    """Play one call; returns the house and the messages. A short one has one matter only."""
+    """Play one call; returns the house and the messages.
+
+    Args:
+        kind: A whole "call", a "short" one with one matter, or a "lesson" of questions that are
+            answered at once, from which a model learns to copy.
+    """
     phrases.rng = recogniser.rng = rng
-    small = rng.random() < 0.12
-    world = await open_world(rng, bella, small=small)
+    small = kind != "lesson" and rng.random() < 0.12
+    ours = 0.15 if kind == "lesson" else 0.5
+    world = await open_world(rng, bella, small=small, ours=ours)
     try:
         host = Host(world, greets=rng.random() < 0.93)
         caller = Visit(host, phrases, recogniser, rng)
@@ -112,8 +166,12 @@ async def call(
                     await book.run(
                         {"party_size": 2, "date": f"in {ahead} days", "time": at, "name": "x"}
                     )
-        caller.asides *= 0.3 if short else 1.0
-        await caller.talk(short=short)
+        if kind != "call":
+            caller.asides *= 0.3
+        if kind == "lesson":
+            await caller.ask_around()
+        else:
+            await caller.talk(short=kind == "short")
     finally:
         await world.close()
     if rng.random() < UNHEARD:

@@ -82,7 +82,8 @@ class Phrases:
         self._unknown = topics["unknown"]
         self._before, self._after = (lines(topics["lead"][part]) for part in ("before", "after"))
         self.elsewhere = Wordings.read(HERE / "elsewhere.toml")
-        self.dishes = sorted(_dishes())
+        foods = [food.removeprefix("a ") for food in lines(topics["foods"]["said"])]
+        self.dishes = sorted({*_dishes(), *foods})
         for row in sgd("train"):
             self._written[row["act"]][_slots_of(row["words"])].append(row["words"])
         for said in _from_grammar(rng):

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from calls import call
+from calls import Kind, call
 from noise import HEARD, Recogniser
 from phrases import Phrases
 from turns import turn_rows
@@ -26,13 +26,16 @@ LONGEST = 36
 """Messages in a call; what goes on for longer goes round in circles."""
 
 
-async def write_shard(path: Path, seed: int, calls: int, heard: Path, short: float) -> None:
-    """Write one shard of ``calls`` calls, a share ``short`` of them, and ends of turns."""
+async def write_shard(
+    path: Path, seed: int, calls: int, heard: Path, kinds: dict[Kind, float]
+) -> None:
+    """Write one shard: ``calls`` calls of these kinds, by their shares, and ends of turns."""
     rng = random.Random(seed)
     phrases, recogniser, bella = Phrases(heard=heard), Recogniser(rng, heard), bella_notte()
     rows: list[dict[str, Any]] = []
     while len(rows) < calls:
-        _, messages = await call(rng, phrases, recogniser, bella, short=rng.random() < short)
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
+        _, messages = await call(rng, phrases, recogniser, bella, kind)
         if len(messages) <= LONGEST:
             rows.append({"messages": messages})
     rows += turn_rows(rng, calls // 14, bella)
@@ -50,15 +53,16 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--short", type=float, default=0.3, help="share of calls with one matter")
+    parser.add_argument("--lessons", type=float, default=0.2, help="share of questions only")
     parser.add_argument("--heard", type=Path, default=HEARD)
     options = parser.parse_args()
+    whole = 1 - options.short - options.lessons
+    kinds: dict[Kind, float] = {"call": whole, "short": options.short, "lesson": options.lessons}
     options.out.mkdir(parents=True, exist_ok=True)
     for number in range(options.first, options.first + options.shards):
         begun = time.perf_counter()
         path = options.out / f"shard-{number:03d}.jsonl"
-        asyncio.run(
-            write_shard(path, options.seed + number, options.calls, options.heard, options.short)
-        )
+        asyncio.run(write_shard(path, options.seed + number, options.calls, options.heard, kinds))
         print(f"{path}: {options.calls / (time.perf_counter() - begun):.0f} calls/s", flush=True)
 
 

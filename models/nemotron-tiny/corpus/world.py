@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import values
+
 from voice_agent.agents.agent import Agent, AgentTools, load_agent
 from voice_agent.agents.house import HouseSettings
 from voice_agent.agents.restaurant import RestaurantSettings
+from voice_agent.agents.spoken import WEEKDAYS, say_number
 from voice_agent.agents.tools import Tool
 
 HERE = Path(__file__).parent
@@ -81,56 +85,82 @@ COURSES: dict[str, list[tuple[str, str, bool]]] = {
 }
 FACTS: dict[str, list[str]] = {
     "address": [
-        "We are at twelve Garden Street, at the corner of the market square.",
-        "We are at five Station Road, next to the post office.",
-        "You find us at forty Mill Lane, by the river.",
-        "Our address is seven Church Street, opposite the town hall.",
-        "We are on the harbor, at three Old Quay.",
+        "We are at {number} {name} Street, at the corner of the {place}.",
+        "We are at {number} {name} Road, next to the {place}.",
+        "You find us at {number} {name} Lane, by the {place}.",
+        "Our address is {number} {name} Street, opposite the {place}.",
+        "We are behind the {place}, at {number} {name} Square.",
     ],
     "parking": [
         "There is a car park behind the house. It is free for our guests in the evening.",
-        "There is no parking here. The nearest garage is in Queen Street.",
-        "You can park in front of the house for two euros an hour.",
-        "Yes, we have our own parking lot, and it is free.",
+        "There is no parking here. The nearest garage is in {name} Street.",
+        "You can park in front of the {place} for {number} euros an hour.",
+        "Yes, we have {number} parking spaces of our own, and they are free.",
+        "Please park at the {place}, {number} minutes from here.",
     ],
     "payment": [
         "You can pay in cash or with any card.",
         "We take cash only, I am sorry.",
-        "We take all cards, but no cash.",
+        "We take all cards from {number} euros on.",
         "You can pay in cash, by card or with your phone.",
     ],
-    "dogs": ["Yes, dogs are welcome.", "I am sorry, we cannot allow dogs inside."],
+    "dogs": [
+        "Yes, dogs are welcome.",
+        "I am sorry, we cannot allow dogs inside.",
+        "Dogs are welcome at {number} of our tables.",
+        "Small dogs are welcome, and {name}, our own dog, is friendly.",
+    ],
     "children": [
         "Yes, children are very welcome.",
-        "Children are welcome, and we have high chairs.",
-        "Yes, and there is a small menu for children.",
+        "Children are welcome, and we have {number} high chairs.",
+        "Yes, and there is a small menu for children for {number} euros.",
+        "Yes, there is a playground at the {place}.",
     ],
     "garden": [
         "In summer there are tables in the garden.",
-        "We have a terrace with twenty seats.",
+        "We have a terrace with {number} seats.",
         "I am sorry, we have no tables outside.",
+        "There are {number} tables outside, with a view of the {place}.",
     ],
     "vegan": [
         "Yes, we make vegan dishes on request.",
         "I am sorry, we have no vegan dishes.",
-        "Three of our dishes are vegan. Please ask the waiter.",
+        "{Number} of our dishes are vegan. Please ask the waiter.",
     ],
     "gluten free": [
         "Yes, we make gluten free dishes on request.",
-        "We have gluten free pasta.",
+        "We have gluten free pasta for {number} euros.",
         "I am sorry, we have nothing gluten free.",
     ],
     "allergies": [
         "Please tell the waiter about any allergy when you come, and the kitchen will take care of "
         "it.",
         "Please tell us about allergies when you order.",
+        "Our cook, {name}, knows all about allergies. Please ask when you come.",
     ],
-    "wifi": ["Yes, the wifi is free."],
-    "live music": ["There is live music on Friday nights."],
-    "takeaway": ["Yes, you can order any dish to take away.", "I am sorry, we do no takeaway."],
-    "wheelchair access": ["Yes, the house is accessible by wheelchair."],
-    "private room": ["We have a private room for up to twenty guests."],
+    "wifi": ["Yes, the wifi is free.", "The wifi is called {name}, and it is free."],
+    "live music": [
+        "There is live music on {day} nights.",
+        "{name} plays the piano on {day}s.",
+    ],
+    "takeaway": [
+        "Yes, you can order any dish to take away.",
+        "I am sorry, we do no takeaway.",
+        "Yes, until {number} in the evening.",
+    ],
+    "wheelchair access": [
+        "Yes, the house is accessible by wheelchair.",
+        "There are {number} steps.",
+    ],
+    "private room": ["We have a private room for up to {number} guests."],
+    "owner": ["The owner is {name} {name}."],
+    "chef": ["Our chef is {name} {name}."],
+    "dress code": ["There is no dress code.", "Please wear a jacket on {day}s."],
 }
+PLACES = (
+    "market square,station,river,town hall,old church,post office,museum,city park,bridge,harbor,"
+    "school,theater,library,castle,fountain,cinema,hospital,lake,old tower,flower shop,bakery"
+).split(",")
 SPANS = (["18:00-22:00"], ["18:00-23:00"], ["17:00-22:30"], ["12:00-14:30", "18:00-23:00"])
 SPANS_TOO = (["12:00-22:00"], ["11:30-23:00"], ["12:00-15:00", "17:30-22:00"], ["12:00-24:00"])
 
@@ -164,13 +194,18 @@ def moment(rng: random.Random) -> datetime:
     )
 
 
-def house(rng: random.Random, bella: Agent, *, small: bool) -> Agent:
-    """Return Bella Notte or another house; a small one is soon full."""
+def house(rng: random.Random, bella: Agent, *, small: bool, ours: float) -> Agent:
+    """Return Bella Notte or another house.
+
+    Args:
+        small: It has one table and is soon full.
+        ours: How often it is Bella Notte.
+    """
     settings = RestaurantSettings(
         database=":memory:",
         tables=(4,) if small else (2, 2, 4, 4, 4, 6, 6, 8, rng.choice((8, 10, 12, 14))),
     )
-    if rng.random() < 0.6:
+    if rng.random() < ours:
         bella_settings = {**bella.tool_settings, "restaurant": settings}
         return bella.model_copy(update={"tool_settings": bella_settings})
     name = rng.choice(NAMES)
@@ -194,7 +229,7 @@ def house(rng: random.Random, bella: Agent, *, small: bool) -> Agent:
                     }
                 )
     known = rng.sample(list(FACTS), rng.randint(7, len(FACTS)))
-    facts = [{"about": about, "say": rng.choice(FACTS[about])} for about in known]
+    facts = [{"about": about, "say": _told(rng.choice(FACTS[about]), rng)} for about in known]
     return Agent.model_validate(
         {
             "name": name,
@@ -218,9 +253,26 @@ def house(rng: random.Random, bella: Agent, *, small: bool) -> Agent:
     )
 
 
-async def open_world(rng: random.Random, bella: Agent, *, small: bool = False) -> World:
+def _told(fact: str, rng: random.Random) -> str:
+    """Fill in a fact: what is different every time has to be read."""
+    while found := re.search(r"\{(\w+)\}", fact):
+        number = say_number(rng.randint(2, 59))
+        filled = {
+            "number": number,
+            "Number": number.capitalize(),
+            "name": rng.choice(values.LAST + values.FIRST).title(),
+            "place": rng.choice(PLACES),
+            "day": rng.choice(WEEKDAYS).title(),
+        }[found[1]]
+        fact = fact[: found.start()] + filled + fact[found.end() :]
+    return fact
+
+
+async def open_world(
+    rng: random.Random, bella: Agent, *, small: bool = False, ours: float = 0.5
+) -> World:
     """Open a house for one call."""
-    agent, now = house(rng, bella, small=small), moment(rng)
+    agent, now = house(rng, bella, small=small, ours=ours), moment(rng)
     toolset = agent.tool_set(lambda: now)
     await toolset.start()
     return World(agent, now, toolset, {tool.name: tool for tool in toolset.tools("call")})
