@@ -10,8 +10,9 @@ answer is the probability of <|im_end|> as the next token of the caller's turn. 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
-import json
+import math
 import random
 import sys
 import time
@@ -29,6 +30,8 @@ sys.path.insert(0, str(HERE / "corpus"))
 from examples import Example, corpus, examples, split  # noqa: E402
 from world import bella_notte, moment, schemas  # noqa: E402
 
+from voice_agent.llm.llamacpp_process import LlamaCppProcess  # noqa: E402
+from voice_agent.llm.llamacpp_wire import Load  # noqa: E402
 from voice_agent.turns.words import WordModel  # noqa: E402
 
 END_ID = 2
@@ -38,23 +41,15 @@ CANDIDATES = 200
 
 
 class LanguageModelEnds:
-    """``TurnWords`` by a language model: blocking, for measuring."""
+    """What ``TurnWords`` is asked, asked of a language model in the engine's own process."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        import xllamacpp
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx, params.n_parallel = 4096, 1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.n_gpu_layers, params.fit_params, params.verbosity = 0, False, 0
-
-        self._server = xllamacpp.Server(params)
+        self.process = LlamaCppProcess(Load(str(path), threads=threads))
         agent = bella_notte()
         tools = [tool["function"] for tool in schemas(agent)]
         self._opening = opening(agent.system_prompt(moment(random.Random(1)), brief=True), tools)
 
-    def end_probability(self, words: str, agent_said: str) -> float:
+    async def end_probability(self, words: str, agent_said: str) -> float:
         asked = f"<|im_start|>assistant\n<think></think>{agent_said}<|im_end|>\n"
         body = {
             "prompt": f"{self._opening}{asked if agent_said else ''}<|im_start|>user\n{words}",
@@ -63,30 +58,19 @@ class LanguageModelEnds:
             "temperature": 0,
             "cache_prompt": True,
         }
-        found: list[Any] = []
-
-        def take(chunk: Any) -> bool:
-            found.append(json.loads(chunk) if isinstance(chunk, str | bytes) else chunk)
-            return False
-
-        self._server.handle_completions(body, take)
-        return _end(found)
+        found = 0.0
+        async for chunk in await self.process.ask("completion", body):
+            for place in chunk.get("logprobs", ())[:1]:
+                for candidate in place["top_logprobs"]:
+                    if candidate["id"] == END_ID:
+                        found = math.exp(candidate["logprob"])
+        return found
 
 
 def opening(system: str, tools: list[dict[str, Any]]) -> str:
     """Return how a conversation begins, as the model's chat template writes it."""
     lines = [f"{tool['name']}({', '.join(tool['parameters']['properties'])})\n" for tool in tools]
     return f"<|im_start|>system\n{system}\n\n<tools>\n{''.join(lines)}</tools><|im_end|>\n"
-
-
-def _end(chunks: list[Any]) -> float:
-    for chunk in chunks:
-        for choice in chunk.get("choices") or ():
-            for place in (choice.get("logprobs") or {}).get("content") or ():
-                for candidate in place["top_logprobs"]:
-                    if candidate["id"] == END_ID:
-                        return float(np.exp(candidate["logprob"]))
-    return 0.0
 
 
 def main() -> None:
@@ -98,24 +82,29 @@ def main() -> None:
     held_out = split(corpus())[1]
     chosen = random.Random(options.seed).sample(held_out, min(options.utterances, len(held_out)))
     rows = list(examples(chosen, corrupt=False))
+    asyncio.run(compare(options.model, rows))
+
+
+async def compare(path: Path, rows: list[Example]) -> None:
+    """Ask both and print how they did."""
     asked = [(" ".join(row.words), row.agent) for row in rows]
-    scores: dict[str, np.ndarray] = {}
-    for name, model in (
-        ("turn-words", WordModel.load()),
-        ("nemotron-tiny", LanguageModelEnds(options.model)),
-    ):
-        begun, ms = time.perf_counter(), []
-        found = []
-        for words, agent in asked:
-            at = time.perf_counter()
-            found.append(model.end_probability(words, agent))
-            ms.append(1000 * (time.perf_counter() - at))
-        scores[name] = np.array(found)
-        took = time.perf_counter() - begun
-        print(
-            f"{name}: {len(rows)} places in {took:.0f} s, p50 {np.percentile(ms, 50):.2f} ms, "
-            f"p95 {np.percentile(ms, 95):.2f} ms"
-        )
+    words, model = WordModel.load(), LanguageModelEnds(path)
+    begun = time.perf_counter()
+    scores = {"turn-words": np.array([words.end_probability(*place) for place in asked])}
+    each_ms = 1000 * (time.perf_counter() - begun) / len(asked)
+    print(f"turn-words: {len(asked)} places, {each_ms:.3f} ms each")
+    await model.process.start()
+    try:
+        found, ms = [], []
+        for place in asked:
+            begun = time.perf_counter()
+            found.append(await model.end_probability(*place))
+            ms.append(1000 * (time.perf_counter() - begun))
+    finally:
+        await model.process.stop()
+    scores["nemotron-tiny"] = np.array(found)
+    p50, p95 = np.percentile(ms, (50, 95))
+    print(f"nemotron-tiny: p50 {p50:.1f} ms, p95 {p95:.1f} ms\n")
     print(_table(rows, scores))
 
 

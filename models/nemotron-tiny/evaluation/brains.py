@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from voice_agent.engines import EngineError
+from voice_agent.llm.llamacpp_process import LlamaCppProcess
+from voice_agent.llm.llamacpp_wire import Load
 from voice_agent.llm.script import Say, Script
 
 Message = dict[str, Any]
@@ -23,19 +25,17 @@ class Brain(Protocol):
 
 
 class Gguf:
-    """A model file in llama.cpp, greedy, as the engine asks it."""
+    """A model file in the engine's own process, greedy."""
 
     def __init__(self, path: Path, tools: list[dict[str, Any]], threads: int = 1) -> None:
-        import xllamacpp
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx, params.n_parallel = 4096, 1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.n_gpu_layers, params.fit_params, params.verbosity = 0, False, 0
-        self._server, self._tools = xllamacpp.Server(params), tools
+        self._process = LlamaCppProcess(Load(str(path), threads=threads))
+        self._tools = tools
+        self._started = False
 
     async def reply(self, messages: Sequence[Message]) -> Message:
+        if not self._started:
+            await self._process.start()
+            self._started = True
         body = {
             "messages": list(messages),
             "tools": self._tools,
@@ -44,28 +44,27 @@ class Gguf:
             "cache_prompt": True,
             "parallel_tool_calls": True,
         }
-        answer = await asyncio.to_thread(self._complete, body)
-        if "error" in answer:
-            return {"role": "assistant", "content": f"({answer['error'].get('message')})"}
-        message = answer["choices"][0]["message"]
-        calls = message.get("tool_calls") or []
-        if calls:
-            return {"role": "assistant", "content": None, "tool_calls": calls[:1]}
-        return {"role": "assistant", "content": (message.get("content") or "").strip()}
-
-    def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        found: list[Any] = []
-
-        def take(chunk: Any) -> bool:
-            found.append(json.loads(chunk) if isinstance(chunk, str | bytes) else chunk)
-            return False
-
-        returned = self._server.handle_chat_completions(body, take)
-        answer: dict[str, Any] = found[-1] if found else returned
-        return answer
+        text, calls = "", dict[int, dict[str, str]]()
+        try:
+            async for chunk in await self._process.ask("chat", body):
+                text += chunk.get("text", "")
+                for piece in chunk.get("calls", ()):
+                    function = piece.get("function", {})
+                    call = calls.setdefault(piece["index"], {"id": "", "name": "", "arguments": ""})
+                    call["id"] += piece.get("id") or ""
+                    call["name"] += function.get("name") or ""
+                    call["arguments"] += function.get("arguments") or ""
+        except EngineError as error:
+            return {"role": "assistant", "content": f"({error})"}
+        if not calls:
+            return {"role": "assistant", "content": text.strip()}
+        first = calls[min(calls)]
+        function = {"name": first["name"], "arguments": first["arguments"] or "{}"}
+        call = {"id": first["id"], "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
 
     async def close(self) -> None:
-        """The server ends with the process."""
+        await self._process.stop()
 
 
 class Patterns:

@@ -88,9 +88,9 @@ class Line:
         return answer
 
     async def _run(self, function: dict[str, Any]) -> dict[str, Any]:
-        name, arguments = function["name"], function["arguments"]
+        name = function["name"]
         try:
-            given = json.loads(arguments) if isinstance(arguments, str) else arguments
+            given = json.loads(function["arguments"])
         except ValueError:
             given = {}
         self.calls.append((name, given))
