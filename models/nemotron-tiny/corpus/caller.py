@@ -13,7 +13,7 @@ from phrases import Phrases
 from wording import Said
 
 OPENINGS = (
-    (frozenset({"size", "date", "time"}), 34),
+    (frozenset({"size", "date", "time"}), 28),
     (frozenset(), 13),
     (frozenset({"size"}), 17),
     (frozenset({"date", "time"}), 9),

@@ -18,14 +18,14 @@ from voice_agent.agents.agent import Agent
 
 Kind = Literal["call", "short", "lesson"]
 EPISODES = (
-    ("book", 46),
-    ("check", 10),
-    ("change", 13),
-    ("cancel", 13),
-    ("house", 11),
+    ("book", 44),
+    ("check", 9),
+    ("change", 14),
+    ("cancel", 14),
+    ("house", 16),
     ("menu", 12),
     ("hours", 7),
-    ("elsewhere", 11),
+    ("elsewhere", 16),
     ("small", 7),
     ("order", 1),
     ("late", 1),
@@ -33,14 +33,15 @@ EPISODES = (
 SMALL = ("hello", "how_are_you", "who", "robot", "human", "help", "today", "lookup", "garbled")
 LESSONS = (
     ("house", 8),
-    ("menu", 8),
-    ("hours", 6),
-    ("book", 6),
-    ("correct", 6),
+    ("menu", 6),
+    ("hours", 4),
+    ("book", 3),
+    ("correct", 7),
     ("check", 2),
     ("repeat", 1),
-    ("cancel", 3),
-    ("change", 3),
+    ("cancel", 5),
+    ("change", 4),
+    ("elsewhere", 6),
 )
 UNHEARD = 0.015
 """Share of calls in which not a word of one answer was heard."""

@@ -60,7 +60,7 @@ def party(rng: random.Random) -> tuple[str, int]:
     if roll < 0.16:
         count = rng.randint(2, 6)
         return f"the {say_number(count)} of us", count
-    if roll < 0.24:
+    if roll < 0.29:
         grown, small = rng.randint(1, 6), rng.randint(1, 4)
         child = rng.choice(("child", "kid")) if small == 1 else rng.choice(("children", "kids"))
         few = rng.choice(("one", "a")) if small == 1 else say_number(small)
