@@ -54,6 +54,9 @@ class Line:
             due += 0.02
             await asyncio.sleep(max(0.0, due - loop.time()))
 
+    def figures(self) -> dict[str, float]:
+        return {}
+
     def send(self, message: dict[str, Any]) -> None:
         self.told.append(message)
 

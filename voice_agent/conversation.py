@@ -274,8 +274,12 @@ class Conversation:
             on_first_sound=self._tell_latency,
             judge=self._resources.objective.judge,
             received=lambda at_ms: self._ears.arrived_ms(at_ms),
-            measured=tracing.measured if tracing is not None else lambda since_ms: {},
+            measured=self._measured,
         )
+
+    def _measured(self, since_ms: float) -> dict[str, float]:
+        process = self._tracing.measured(since_ms) if self._tracing is not None else {}
+        return {**process, **self._transport.figures()}
 
     def _note_session(self, began: Session | None = None, reason: str = "") -> Session:
         now = round(time.time(), 3)

@@ -108,6 +108,10 @@ class Transport(Protocol):
         """Start pulling the agent's voice from ``source``, until closed."""
         ...
 
+    def figures(self) -> Mapping[str, float]:
+        """Return what a trace should know of the line so far: packets lost and late, ms, dBFS."""
+        ...
+
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the client in order; never blocks, bounded, dropped once gone."""
         ...

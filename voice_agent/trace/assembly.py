@@ -248,6 +248,8 @@ class Assembly:
             case turn.Typed():
                 self._close_open()
                 self._open = Marks(kind="typed")
+            case turn.Cleared():
+                self._close_open()
             case turn.Failed(tag):
                 marks = self._of(tag)
                 if marks is not None:
@@ -371,8 +373,8 @@ class Assembly:
                 if self._decided is not None and self._decided.number == number:
                     self._decided.user_text = text
                     self._tell(self._decided)
-            case turn.NoTurn():
-                self._close_open()
+            case turn.NoTurn() | turn.Remember():
+                self._close_open()  # nobody is answered
             case turn.Duck() | turn.Hush() | turn.Unduck() | turn.Stop() | turn.Resume():
                 self._overlap(action, now, state)
             case _:
@@ -403,7 +405,7 @@ class Assembly:
         elif marks is self._decided and self._is_answer(marks, tag):
             # Nothing more will come of it, unless another answer follows in the same step.
             marks.ended = now
-            if isinstance(event, turn.Typed):
+            if isinstance(event, turn.Typed | turn.Silenced):
                 marks.left = True
             else:
                 marks.failed = True
@@ -635,6 +637,8 @@ def _closing(event: turn.Event | PlayoutEvent, state: State) -> Closing:
             trigger = "words"
         case turn.SoundScore():
             trigger = "sound"
+        case turn.Committed():
+            trigger = "client"
         case _:
             trigger = "time"
     if state.closing_at <= state.quiet_at and trigger == "time":

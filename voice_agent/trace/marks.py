@@ -109,8 +109,9 @@ class Ask:
     p: float | None = None
 
 
-Trigger = Literal["time", "voice", "words", "sound", "limit"]
-"""What the endpoint came with: its time, or evidence that came later than the silence asked."""
+Trigger = Literal["time", "voice", "words", "sound", "client", "limit"]
+"""What the endpoint came with: its time, evidence that came later than the silence asked, or a
+client that decides itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,10 @@ def _endpoint(marks: Marks, closing: Closing, settings: TurnSettings) -> Iterato
     if closing.trigger == "limit":
         yield _Part("endpoint", "limit", closing.at, f"turns.max_turn_ms {settings.max_turn_ms:g}")
         return
+    if closing.trigger == "client":
+        cause = "the client decides when the user has finished"
+        yield _Part("endpoint", "client", closing.at, cause)
+        return
     asked = marks.zero + closing.needed_ms
     on_time = closing.at - asked <= _TIMER_MS
     cause = silence_cause(closing, settings)

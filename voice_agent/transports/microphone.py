@@ -153,6 +153,10 @@ class Microphone:
         self._source = source
         self._refill()
 
+    def figures(self) -> dict[str, float]:
+        """Return nothing: there is no line to know of."""
+        return {}
+
     def send(self, message: dict[str, Any]) -> None:
         """Hand a message to whoever shows it."""
         if not self._closed.is_set():

@@ -54,6 +54,10 @@ class Rehearsal:
         """Listen to this."""
         self._source.set_result(source)
 
+    def figures(self) -> dict[str, float]:
+        """Return nothing: there is no line to know of."""
+        return {}
+
     def send(self, message: dict[str, Any]) -> None:
         """Hear what a client would be told."""
 

@@ -177,6 +177,20 @@ class WebRtcTransport:
         self._voice = VoiceTrack(source)
         self._connection.replace_audio_track(self._voice)
 
+    def figures(self) -> dict[str, float]:
+        """Return what a trace should know of the line so far."""
+        figures = {
+            "in_lost": float(self._jitter.lost),
+            "in_late": float(self._jitter.late),
+            "in_jitter_packets": float(self._jitter.depth),
+        }
+        for sender in self._connection.pc.getSenders():
+            # As the far end's RTCP reports say; aiortc tells it only to who awaits its statistics.
+            rtt_s = getattr(sender, "_RTCRtpSender__rtt", None)
+            if rtt_s is not None:
+                figures["rtt_ms"] = round(rtt_s * 1000.0, 1)
+        return figures
+
     # ----- messages -----
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
