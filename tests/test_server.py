@@ -23,6 +23,7 @@ from voice_agent.errors import BadOffer, Busy
 from voice_agent.ports import PortError, bind
 from voice_agent.server import MAX_BODY_BYTES, serve
 from voice_agent.trace.settings import TraceSettings
+from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
@@ -88,6 +89,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         sessions=SessionSettings(),
         server=ServerSettings(**server),
         telephony=TelephonySettings(),
+        realtime=RealtimeSettings(),
         search_path=(),
     )
 

@@ -21,6 +21,7 @@ from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
 from voice_agent.paths import models_dir, pipelines_dir, shown
 from voice_agent.trace.settings import TraceSettings
+from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.telephony.settings import TelephonySettings
 from voice_agent.turns.settings import TurnSettings, VadSettings
 
@@ -85,6 +86,7 @@ class PipelineFile(_Section):
     sessions: SessionSettings = SessionSettings()
     server: ServerSettings = ServerSettings()
     telephony: TelephonySettings = TelephonySettings()
+    realtime: RealtimeSettings = RealtimeSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Pipeline:
     sessions: SessionSettings
     server: ServerSettings
     telephony: TelephonySettings
+    realtime: RealtimeSettings
     search_path: tuple[Path, ...]
     """Where relative paths are looked up; goes into ``EngineContext``."""
     llm_fallback: EngineChoice | None = None
@@ -245,6 +248,7 @@ class _Tables:
             sessions=parsed.sessions,
             server=parsed.server,
             telephony=parsed.telephony,
+            realtime=parsed.realtime,
             search_path=search_path,
         )
 

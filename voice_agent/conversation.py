@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -22,6 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from voice_agent.agents.tools import Tool
 from voice_agent.budget.remedies import remedies
+from voice_agent.control import Control
 from voice_agent.engines import SessionInfo
 from voice_agent.fallback import PairedEngines
 from voice_agent.frames import ExpectedWordsFrame
@@ -61,6 +62,31 @@ GOODBYES = {
 }
 
 
+class Client(Protocol):
+    """Whom a conversation tells what happens, and who says what it wants."""
+
+    greets_itself: bool
+    """The client asks for the greeting, if it wants one."""
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Take a message that came over the transport."""
+        ...
+
+    def observe(
+        self, now: float, event: Event | PlayoutEvent, actions: Sequence[Action], state: State
+    ) -> None:
+        """See ``turns.taking.Observer``."""
+        ...
+
+    def tell_server(self, data: dict[str, Any]) -> None:
+        """Take a message of our own: a latency, a goodbye."""
+        ...
+
+    async def close(self) -> None:
+        """End what it has begun."""
+        ...
+
+
 class Conversation:
     """Talks with one caller.
 
@@ -70,6 +96,7 @@ class Conversation:
         conversation_id: Names it to the client, who may come back with it.
         ledger: What an earlier connection of this conversation left behind.
         tracing: Where its turns go.
+        client: Makes the client's side from its hold on the conversation; RTVI's if not given.
     """
 
     def __init__(
@@ -80,6 +107,7 @@ class Conversation:
         conversation_id: str | None = None,
         ledger: Ledger | None = None,
         tracing: Tracing | None = None,
+        client: Callable[[Control], Client] | None = None,
     ) -> None:
         self.id = conversation_id or uuid.uuid4().hex
         self._resources = resources
@@ -103,11 +131,12 @@ class Conversation:
             on_shorten=lambda words: self.trace.note("shorten", first_clause_max_words=words),
         )
         tools = resources.tools.tools(self.id)
+        offered = ToolsSchema(standard_tools=[tool.schema() for tool in tools])
         self._taking = taking = TurnTaking(
             pipeline.turns,
             self.ledger,
             self._playout,
-            tools=ToolsSchema(standard_tools=[tool.schema() for tool in tools]),
+            tools=offered,
             words=resources.words,
             sound=resources.sound.asker() if resources.sound is not None else None,
             listened=lambda since_ms: ears.remembered(since_ms),
@@ -126,11 +155,12 @@ class Conversation:
             engines=engines,
         )
         self._progress = Progress(taking.post)
+        handlers = {tool.name: self._tool_handler(tool) for tool in tools}
         for llm in engines.llms.services:
             llm.add_event_handler("on_before_push_frame", self.trace.on_llm_push)
             llm.add_event_handler("on_before_push_frame", self._progress.on_llm_push)
-            for tool in tools:
-                llm.register_function(tool.name, self._tool_handler(tool))
+            for name, handler in handlers.items():
+                llm.register_function(name, handler)
         self._ears = ears = Ears(
             transport,
             resources.vad.stream(),
@@ -144,17 +174,24 @@ class Conversation:
             on_audio=self._on_audio,
             on_round_ended=self._round_ended,
         )
-        self._rtvi = RtviClient(
-            transport.send,
-            {"conversation": self.id, "agent": agent.name, "pipeline": pipeline.name},
-            on_text=lambda text: taking.post(Typed(text)),
-            on_ready=self._greet,
-            on_hang_up=lambda: self.hang_up("gone"),
-            on_client_message=self._on_client_message,
+        control = Control(
+            taking, ears, engines.llms.services, offered, handlers, self.trace, self.hang_up
+        )
+        self._client: Client = (
+            client(control)
+            if client is not None
+            else RtviClient(
+                transport.send,
+                {"conversation": self.id, "agent": agent.name, "pipeline": pipeline.name},
+                on_text=lambda text: taking.post(Typed(text)),
+                on_ready=self._greet,
+                on_hang_up=lambda: self.hang_up("gone"),
+                on_client_message=self._on_client_message,
+            )
         )
         taking.observe(self._observe)
         taking.observe(self.trace.observe)
-        taking.observe(self._rtvi.observe)
+        taking.observe(self._client.observe)
         self._worker = PipelineWorker(
             FramePipeline([ears, resources.asr(session), taking, *engines.row(), gate]),
             params=PipelineParams(
@@ -188,11 +225,12 @@ class Conversation:
                 reason = await self._over
                 if reason in GOODBYES:
                     text = GOODBYES[reason]
-                    self._rtvi.tell_server({"type": "goodbye", "reason": reason, "text": text})
+                    self._client.tell_server({"type": "goodbye", "reason": reason, "text": text})
                 for helper in helpers:
                     helper.cancel()
                 await self._worker.cancel(reason=reason)
         finally:
+            await self._client.close()
             self.trace.end(failed=reason == "error")
             self._note_session(began, reason)
             await self._transport.close()
@@ -217,12 +255,13 @@ class Conversation:
 
     async def _take_messages(self) -> None:
         async for message in self._transport.messages():
-            self._rtvi.take(message)
+            self._client.take(message)
 
     async def _watch(self) -> None:
         """Greet a client that says nothing; end a conversation in which nobody does."""
-        await asyncio.sleep(GREET_ANYWAY_S)
-        self._greet()
+        if not self._client.greets_itself:
+            await asyncio.sleep(GREET_ANYWAY_S)
+            self._greet()
         idle_ms = self._resources.pipeline.sessions.idle_timeout_s * 1000.0
         while (left := self._last_active_ms + idle_ms - now_ms()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left / 1000.0)
@@ -295,7 +334,7 @@ class Conversation:
         waited = {stage: ms for stage, ms in turn.stages().items() if stage != TOTAL}
         parts = ", ".join(f"{stage} {ms:.0f}" for stage, ms in waited.items())
         logger.info(f"turn {turn.turn}: {turn.v2v_ms:.0f} ms ({parts})")
-        self._rtvi.tell_server(
+        self._client.tell_server(
             {
                 "type": "latency",
                 "id": turn.id,

@@ -80,6 +80,8 @@ class Engine(ABC, Generic[SettingsT]):
     """One engine, loaded once per process; see the module's docstring."""
 
     Settings: ClassVar[type[EngineSettings]]
+    speeds: ClassVar[bool] = False
+    """A voice whose services heed ``extra["speed"]`` of their settings: 1.0 is as always."""
 
     def __init__(self, settings: SettingsT, context: EngineContext) -> None:
         self.settings = settings

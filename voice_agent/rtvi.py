@@ -59,6 +59,8 @@ class RtviClient:
         on_client_message: Takes a message of our own kind (type, data); False: not understood.
     """
 
+    greets_itself = False
+
     def __init__(
         self,
         send: Callable[[dict[str, Any]], None],
@@ -160,6 +162,9 @@ class RtviClient:
             {"type": "agent-turn", "turn": turn, "text": text, "interrupted": interrupted}
         )
         self._answer.clear()
+
+    async def close(self) -> None:
+        """Nothing was begun that would have to be ended."""
 
     # ----- from the client -----
 

@@ -33,9 +33,9 @@ from voice_agent.process import rss_mb
 
 MAX_BODY_BYTES = 64 * 1024
 """An SDP offer is 2 to 6 kB."""
-MAX_MESSAGE_BYTES = 1024 * 1024
-"""One WebSocket message; what is longer ends the connection with code 1009. Each room allows less
-where its protocol needs less."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""One WebSocket message, as a minute of audio is one in the realtime API; what is longer ends the
+connection with code 1009. Each room allows less where its protocol needs less."""
 
 
 class Conversations(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,10 @@ from aiortc.sdp import candidate_from_sdp
 from loguru import logger
 from starlette.routing import BaseRoute
 
+from voice_agent.agents.agent import Agent
 from voice_agent.config import Pipeline
-from voice_agent.conversation import Conversation
+from voice_agent.control import Control
+from voice_agent.conversation import Client, Conversation
 from voice_agent.engines import EngineError
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
@@ -64,6 +66,11 @@ class Conversations:
         self._stopping = False
         self.tracing = Tracing(pipeline)
         self.tracing.add(self._resources.objective)
+
+    @property
+    def agent(self) -> Agent:
+        """Who answers."""
+        return self._resources.agent
 
     @property
     def active(self) -> int:
@@ -132,6 +139,8 @@ class Conversations:
         address: str = "",
         key: str = "",
         conversation_id: str = "",
+        ledger: Ledger | None = None,
+        client: Callable[[Control], Client] | None = None,
     ) -> asyncio.Task[None]:
         """Converse over ``transport`` until somebody hangs up; closes it in the end.
 
@@ -140,6 +149,8 @@ class Conversations:
             address: As for ``line``.
             key: What the call is found by again, if it is; must be new.
             conversation_id: A conversation that was lost and is to be taken up again.
+            ledger: The memory of a client that looks after it itself.
+            client: As for ``Conversation``.
 
         Returns:
             The call, for those who want to wait for its end. It never raises, and must not be
@@ -151,8 +162,9 @@ class Conversations:
             self._resources,
             transport,
             conversation_id=conversation_id if kept else uuid.uuid4().hex,
-            ledger=kept,
+            ledger=kept or ledger,
             tracing=self.tracing,
+            client=client,
         )
         call = self._calls[key] = _Call(conversation, transport, address)
         call.task = asyncio.create_task(self._converse(key, call), name=f"call {key}")

@@ -53,6 +53,8 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool, insecure
     from voice_agent.engines import EngineError
     from voice_agent.server import serve
     from voice_agent.sessions import Conversations
+    from voice_agent.transports.realtime_api.access import AccessError
+    from voice_agent.transports.realtime_api.routes import RealtimeApi
     from voice_agent.transports.telephony.carrier import TelephonyError
 
     host, port = sock.getsockname()[:2]
@@ -62,11 +64,14 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool, insecure
             pipeline,
             conversations,
             sock,
-            rooms=_telephony(pipeline, conversations, insecure=insecure),
+            rooms=[
+                *_telephony(pipeline, conversations, insecure=insecure),
+                *RealtimeApi(pipeline, conversations).routes(),
+            ],
             tls=_certificate(host) if tls else None,
             on_ready=lambda: _ready(pipeline, host, port, tls, conversations.tracing.access),
         )
-    except (EngineError, TelephonyError) as error:
+    except (EngineError, TelephonyError, AccessError) as error:
         return fail(error)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:

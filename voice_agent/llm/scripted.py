@@ -15,7 +15,7 @@ import tomllib
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipecat.frames.frames import FunctionCallFromLLM
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -89,6 +89,18 @@ class ScriptedService(PlainLLMService):
         self._script = script
         self._ttft_s = ttft_s
         self._tokens_per_s = tokens_per_s
+
+    async def run_inference(
+        self,
+        context: LLMContext,
+        max_tokens: int | None = None,
+        system_instruction: str | None = None,
+        response_schema: dict[str, Any] | None = None,
+    ) -> str | None:
+        """Answer beside the conversation; nothing where the script would call a tool."""
+        await asyncio.sleep(self._ttft_s)
+        reply = self._script.reply(context.get_messages())
+        return reply.text if isinstance(reply, Say) else None
 
     async def _answer(self, context: LLMContext, asked_at: float) -> None:
         first_token_at = asked_at + self._ttft_s

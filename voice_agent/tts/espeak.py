@@ -97,7 +97,8 @@ class EspeakSpeech(SpeechService):
     def _current_voice(self) -> Voice:
         name = self._settings.voice
         settings = self._espeak
-        voice = Voice(settings.voice, settings.rate, settings.pitch, settings.volume)
+        rate = round(settings.rate * self.speed)
+        voice = Voice(settings.voice, min(max(rate, 80), 450), settings.pitch, settings.volume)
         return replace(voice, name=name) if isinstance(name, str) else voice
 
     def _pause_after(self, text: str) -> float:
@@ -200,6 +201,7 @@ class EspeakEngine(Engine[EspeakSettings]):
     """The library, and the thread it runs in."""
 
     Settings = EspeakSettings
+    speeds = True
 
     def __init__(self, settings: EspeakSettings, context: EngineContext) -> None:
         super().__init__(settings, context)

@@ -97,7 +97,8 @@ class ScriptedSpeech(SpeechService):
         ms = 0.0
         for word in words:
             begin = start + round(ms * rate_hz / 1000)
-            ms += self._script.ms_per_word + self._script.ms_per_char * len(word.original)
+            length_ms = self._script.ms_per_word + self._script.ms_per_char * len(word.original)
+            ms += length_ms / self.speed
             timed.append(TimedWord(word.original, begin, start + round(ms * rate_hz / 1000)))
         return timed
 
@@ -114,6 +115,7 @@ class ScriptedEngine(Engine[ScriptedSettings]):
     """Nothing to load: what it says is computed."""
 
     Settings = ScriptedSettings
+    speeds = True
 
     async def start(self) -> None:
         """Make the buzz at the usual rates, so that no conversation has to."""

@@ -91,6 +91,15 @@ class SpeechService(TTSService):
         self._spoken_language = language
         self._replies: dict[str, ReplyAudio] = {}
 
+    @property
+    def speed(self) -> float:
+        """How fast to speak, 1.0 as always; ``TTSUpdateSettingsFrame`` changes ``extra["speed"]``.
+
+        Engines that heed it say so with ``Engine.speeds``.
+        """
+        speed = self._settings.extra.get("speed", 1.0)
+        return float(speed) if isinstance(speed, int | float) and speed > 0 else 1.0
+
     @abstractmethod
     def speak(self, speech: Speech, reply: ReplyAudio) -> AsyncGenerator[SpokenAudio, None]:
         """Synthesize one clause as the next part of ``reply``, in pieces, as they are made.

@@ -106,6 +106,11 @@ class Answers:
         """Let the language model call these tools in rounds that start from now on."""
         self._tools = tools if tools is not None and tools.standard_tools else None
 
+    def is_aloud(self, tag: Tag) -> bool:
+        """Whether the answer ``tag`` is spoken."""
+        draft = self._drafts.get(tag)
+        return draft.aloud if draft is not None else self.aloud
+
     # ----- what the machine decides -----
 
     def start(self, tag: Tag, text: str, *, fallback: bool = False) -> None:

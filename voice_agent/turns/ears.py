@@ -82,6 +82,10 @@ class Ears(FrameProcessor):
             await self.cancel_task(self._listening)
             self._listening = None
 
+    def configure(self, settings: VadSettings) -> None:
+        """Go by other settings from now on."""
+        self._tracker.configure(settings)
+
     def remembered(self, since_ms: float) -> Pcm:
         """Return the audio captured since then, the last 8 s at most; 16 kHz mono, shape (n,)."""
         packets = [pcm for captured_ms, _, pcm in self._remembered if captured_ms >= since_ms]

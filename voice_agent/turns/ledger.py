@@ -57,14 +57,14 @@ class Exchange:
     def messages(self) -> list[Message]:
         """Return the exchange as a language model is told it."""
         said: list[Message] = [{"role": "user", "content": self.text}] if self.text else []
-        said += _answered_calls(self.items)
+        said += answered_calls(self.items)
         if self.heard:
             cut = " —" if self.interrupted else ""
             said.append({"role": "assistant", "content": self.heard + cut})
         return said
 
 
-def _answered_calls(items: list[Message]) -> list[Message]:
+def answered_calls(items: list[Message]) -> list[Message]:
     """Drop calls that never got a result: every model server refuses a context with one."""
     answered = {item["tool_call_id"] for item in items if item["role"] == "tool"}
     kept = []
@@ -96,7 +96,7 @@ class Ledger:
             {"role": "system", "content": self.system},
             *(message for exchange in known for message in exchange.messages()),
             *said,
-            *_answered_calls(draft.items),
+            *answered_calls(draft.items),
         ]
 
     def commit(self, draft: Draft, text: str) -> None:

@@ -211,6 +211,10 @@ class TurnTaking(FrameProcessor):
         await self.answers.decided(tag)
         self.post(Bound(tag))
 
+    def tell_services(self, frame: Frame) -> None:
+        """Send a frame to the language model and the voice, in order with what they answer."""
+        self._queue(frame)
+
     def tell_recogniser(self, frame: Frame) -> None:
         """Send a frame to the ASR service, in order with what the machine asks of it."""
         self._queue(frame, FrameDirection.UPSTREAM)

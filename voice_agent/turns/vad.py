@@ -125,6 +125,10 @@ class VoiceTracker:
         self._windows = 0
         self._low = 0
 
+    def configure(self, settings: VadSettings) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
+
     def packet(self, pcm: Pcm, began_ms: float) -> Voice | None:
         """Take audio as it arrives; return the end of voice if its level says so."""
         step = HEARD_HZ // 100

@@ -2,7 +2,7 @@
 
 The first packet of an answer leaves at once; the next ones follow until the far player has
 ``lead_ms`` in hand, then one a packet's time. What has been heard is what the far end's marks say:
-one is sent every 100 ms and behind the last packet. A line that has no marks, or loses them, is
+one is sent now and then and behind the last packet. A line that has no marks, or loses them, is
 believed to play in real time.
 """
 
@@ -16,10 +16,6 @@ from voice_agent.media import AudioSource, Pcm
 from voice_agent.transports.telephony.audio import Level, encoded
 from voice_agent.transports.telephony.wire import Format, Wire
 
-MARK_MS = 100
-"""A mark follows so much audio."""
-UNMARKED_MS = 100.0
-"""On a line without marks audio is taken to be heard so much later than it was due."""
 LOST_MARK_MS = 1500.0
 """A mark that is later than this is taken to be lost."""
 
@@ -123,7 +119,7 @@ class Playback:
             over = not block.any() and not await self._goes_on(self._plays_until)
             if self._cut.is_set():
                 return
-            if over or self._unmarked >= MARK_MS / 1000.0 * self._format.hz:
+            if over or self._unmarked >= self._wire.mark_ms / 1000.0 * self._format.hz:
                 self._mark()
             if over:
                 return
@@ -193,7 +189,7 @@ class Playback:
             self._overdue.cancel()
             self._overdue = None
         if self._marks:
-            patience_ms = LOST_MARK_MS if self._has_marks else UNMARKED_MS
+            patience_ms = LOST_MARK_MS if self._has_marks else self._wire.unmarked_ms
             loop = asyncio.get_running_loop()
             due = self._marks[0][2] + patience_ms / 1000.0
             self._overdue = loop.call_at(due, self._give_mark_up)

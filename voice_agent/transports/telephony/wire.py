@@ -127,6 +127,10 @@ class Wire(ABC):
     """How far ahead of time audio is sent, ms: what hides the network's jitter from the caller.
     It costs no latency: the first packet of an answer leaves at once, and ``clear`` takes back
     what has not been heard. Only a ducked voice is heard so much later."""
+    mark_ms: ClassVar[float] = 100.0
+    """A mark follows so much audio."""
+    unmarked_ms: ClassVar[float] = 100.0
+    """On a line without marks audio is taken to be heard so much later than it was due."""
 
     @abstractmethod
     def receive(self, message: str | bytes) -> Iterable[Event]:
