@@ -74,13 +74,17 @@ class RealtimeLine:
         self._held = False
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._playback: Playback | None = None
         self._playing: asyncio.Task[None] | None = None
+        self.events = 0
+        """Events the client has sent."""
         self._gone = False
 
     async def run(self) -> None:
         """Read the socket until either side has hung up."""
         try:
             async for message in self._socket.messages():
+                self.events += 1
                 await self._events.put(await _read(message))
                 while self.listening.waiting_ms > WAITING_MAX_MS and not self._gone:
                     self._room.clear()
@@ -140,13 +144,13 @@ class RealtimeLine:
 
     def play(self, source: AudioSource) -> None:
         """Send what ``source`` has to say, until closed."""
-        playback = Playback(
+        self._playback = Playback(
             self._out,
             Format(Encoding.L16, API_HZ),
             _Counted(source, lambda ms: self.on_heard(ms)),
             self._sent,
         )
-        self._playing = asyncio.create_task(playback.run(), name="playback realtime")
+        self._playing = asyncio.create_task(self._playback.run(), name="playback realtime")
 
     def _sent(self, pcm: str | bytes) -> None:
         assert isinstance(pcm, bytes)
@@ -175,6 +179,12 @@ class RealtimeLine:
             self._playing.cancel()
             await asyncio.wait({self._playing})
         self._socket.close(NORMAL)
+
+    def figures(self) -> dict[str, float]:
+        """Return what a trace should know of the line: counts, ms, dBFS."""
+        out = self._playback.figures() if self._playback is not None else {}
+        waiting_ms = round(self.listening.waiting_ms, 1)
+        return {"in_waiting_ms": waiting_ms, "in_events": self.events, **out}
 
     def _leave(self) -> None:
         if self._gone:
