@@ -32,6 +32,7 @@ from voice_agent.rtvi import RtviClient
 from voice_agent.trace.assembly import Origin
 from voice_agent.trace.model import TOTAL, Session, Turn
 from voice_agent.trace.observer import TraceObserver
+from voice_agent.trace.recording import RecordedTransport, Recorder
 from voice_agent.trace.totals import GUESSES
 from voice_agent.trace.tracing import Tracing
 from voice_agent.turns.answers import ReplyContext
@@ -111,6 +112,11 @@ class Conversation:
     ) -> None:
         self.id = conversation_id or uuid.uuid4().hex
         self._resources = resources
+        epoch_s = time.time() - now_ms() / 1000.0
+        self._recorder: Recorder | None = None
+        if tracing is not None and tracing.settings.records:
+            self._recorder = Recorder(transport.audio_out_hz, epoch_s)
+            transport = RecordedTransport(transport, self._recorder)
         self._transport = transport
         self._tracing = tracing
         self._resumed = ledger is not None and bool(ledger.exchanges)
@@ -118,7 +124,7 @@ class Conversation:
         self._last_active_ms = now_ms()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pipeline, agent = resources.pipeline, resources.agent
-        self.trace = self._traced(tracing)
+        self.trace = self._traced(tracing, epoch_s)
         self.ledger = ledger or Ledger(resources.system_prompt())
 
         session = SessionInfo(self.id, HEARD_HZ, transport.audio_out_hz)
@@ -296,7 +302,7 @@ class Conversation:
         sides = f"{state.user.name}, {state.agent.name}"
         logger.debug(f"{now:.0f} {type(event).__name__} -> {did} ({sides})")
 
-    def _traced(self, tracing: Tracing | None) -> TraceObserver:
+    def _traced(self, tracing: Tracing | None, epoch_s: float) -> TraceObserver:
         pipeline, transport = self._resources.pipeline, self._transport
         origin = Origin(
             self.id,
@@ -304,17 +310,25 @@ class Conversation:
             pipeline.name,
             transport.name,
             dict(transport.ids) or None,
-            epoch_s=time.time() - now_ms() / 1000.0,
+            epoch_s=epoch_s,
             transcripts=tracing is not None and tracing.settings.transcripts,
         )
         return TraceObserver(
             origin,
-            tell=tracing.turn if tracing is not None else lambda turn: None,
+            tell=self._tell_turn,
             on_first_sound=self._tell_latency,
             judge=self._resources.objective.judge,
             received=lambda at_ms: self._ears.arrived_ms(at_ms),
             measured=self._measured,
         )
+
+    def _tell_turn(self, turn: Turn) -> None:
+        if self._tracing is None:
+            return
+        recorder = self._recorder if turn.ended_ms is not None else None
+        self._tracing.turn(replace(turn, audio=recorder is not None))
+        if recorder is not None:
+            self._tracing.recording(turn, recorder.cut(turn))
 
     def _measured(self, since_ms: float) -> dict[str, float]:
         process = self._tracing.measured(since_ms) if self._tracing is not None else {}

@@ -43,6 +43,11 @@ class TraceSettings(BaseModel):
         return base / Path(self.path).expanduser()
 
     @property
+    def records(self) -> bool:
+        """Whether turns are recorded."""
+        return self.enabled and self.audio
+
+    @property
     def sensitive(self) -> bool:
         """Whether people's words or voices are kept."""
         return self.enabled and (self.transcripts or self.audio)

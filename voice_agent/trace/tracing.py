@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.routing import BaseRoute, Route
@@ -22,7 +22,7 @@ from voice_agent.trace.metrics import Metrics
 from voice_agent.trace.model import Run, Session, Turn
 from voice_agent.trace.reader import Reader
 from voice_agent.trace.retention import Retention
-from voice_agent.trace.store import Store
+from voice_agent.trace.store import Recording, Store
 from voice_agent.trace.totals import Totals
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ class Tracing:
             self.totals.add(turn)
             for sink in self._sinks:
                 sink.finished(turn)
+
+    def recording(self, turn: Turn, encode: Callable[[], bytes]) -> None:
+        """Keep a turn's recording, encoded when it is written."""
+        self.store.recording(Recording(turn.id, encode))
 
     def session(self, session: Session) -> None:
         """Take a session that has begun or ended."""
