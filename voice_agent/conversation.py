@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from loguru import logger
@@ -136,6 +137,8 @@ class Conversation:
             session,
             on_shorten=lambda words: self.trace.note("shorten", first_clause_max_words=words),
         )
+        clip = partial(resources.phrases.clip, pipeline.tts, rate_hz=transport.audio_out_hz)
+        fillers = [made for text in pipeline.budget.filler.phrases if (made := clip(text))]
         tools = resources.tools.tools(self.id)
         offered = ToolsSchema(standard_tools=[tool.schema() for tool in tools])
         self._taking = taking = TurnTaking(
@@ -148,13 +151,12 @@ class Conversation:
             listened=lambda since_ms: ears.remembered(since_ms),
             lines=Lines(
                 greeting=agent.greeting,
-                fillers=pipeline.budget.filler.phrases,
-                clip=lambda text: resources.phrases.clip(
-                    pipeline.tts, text, transport.audio_out_hz
-                ),
+                fillers=fillers,
+                clip=clip,
             ),
             remedies=remedies(
                 pipeline.budget,
+                fillers=bool(fillers),
                 other_llm=engines.llms.other is not None,
                 other_tts=engines.voices.other is not None,
             ),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from voice_agent.budget.settings import BudgetSettings
 from voice_agent.budget.verdict import ANSWER_MS, blame, judge
 from voice_agent.config import load_pipeline, shipped_pipelines
-from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Segment, Stage, Turn
+from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Event, Segment, Stage, Turn
 
 BUDGETS: dict[BudgetKey, float] = {
     "endpoint": 200,
@@ -90,6 +90,16 @@ def test_a_filler_is_no_answer() -> None:
     assert found is not None
     assert (found.verdict, found.guilty) == ("missed", "llm_first_token")
     assert found.overrun_ms == 100 + (2000 - 230) - 120
+
+
+def test_a_turn_is_not_judged_while_only_its_filler_was_heard() -> None:
+    """It may still be late; whoever gave up waiting waited until then."""
+    waited: dict[Stage, float] = {"endpoint": 130, "llm_first_token": 100}
+    filler = (Event("filler", 230.0),)
+    assert judge(a_turn(waited, kind="open", events=filler), BUDGETS) is None
+    gone = judge(a_turn(waited, kind="interrupted", events=filler, ended_ms=900.0), BUDGETS)
+    assert gone is not None
+    assert (gone.verdict, gone.guilty) == ("missed", "llm_first_token")
 
 
 def test_what_cannot_be_judged_has_no_verdict() -> None:

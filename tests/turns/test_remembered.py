@@ -63,7 +63,7 @@ class World:
             TurnSettings(sound_model=False, answer_timeout_ms=2500),
             self.ledger,
             self.playout,
-            lines=Lines(fillers=FILLERS, clip=clip),
+            lines=Lines(fillers=[made for text in FILLERS if (made := clip(text))], clip=clip),
             remedies=remedies,
         )
         self.heard: dict[int, list[str]] = {}

@@ -33,6 +33,10 @@ def judge(turn: Turn, budgets: Mapping[BudgetKey, float]) -> Verdict | None:
         return None
     waited = turn.stages()
     answer_ms = turn.figures.get(ANSWER_MS)
+    if answer_ms is None and any(event.name == "filler" for event in turn.events):
+        if turn.kind == "open":
+            return None
+        answer_ms = turn.ended_ms  # so long it was waited for in vain
     if answer_ms is not None and answer_ms > turn.v2v_ms and turn.segments:
         waited[turn.segments[-1].stage] += answer_ms - turn.v2v_ms
         waited[TOTAL] = answer_ms

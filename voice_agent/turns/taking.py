@@ -96,7 +96,7 @@ class Lines:
 
     greeting: str = ""
     apology: str = APOLOGY
-    fillers: Sequence[str] = ()
+    fillers: Sequence[Clip] = ()
     """Said in turn while an answer is late."""
     clip: Callable[[str], Clip | None] = lambda text: None
     """Returns a text as it was synthesized before, at the rate of this conversation."""
@@ -344,10 +344,9 @@ class TurnTaking(FrameProcessor):
         self.answers.say(tag, text, remembered=remembered, clip=self._lines.clip(text))
 
     def _fill(self, tag: Tag, number: int) -> None:
-        # One that is not synthesized yet would come later than the answer.
-        clips = [clip for text in self._lines.fillers if (clip := self._lines.clip(text))]
-        if clips:
-            self.answers.fill(tag, clips[number % len(clips)])
+        fillers = self._lines.fillers
+        if fillers:
+            self.answers.fill(tag, fillers[number % len(fillers)])
 
     def _ask_sound(self, silence_began: float) -> None:
         if self._sound is None or self._listened is None:
