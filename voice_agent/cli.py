@@ -135,6 +135,13 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         help="measure a stock Pipecat agent in the same run too, and print the ratios to it",
     )
     turns.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    trace = what.add_parser(
+        "trace",
+        parents=[_pipeline_flags("fixed-latency"), verbose],
+        help="what tracing costs: latency and CPU with and without it, side by side",
+    )
+    trace.add_argument("--turns", type=_count, default=100, metavar="N", help="on either side")
+    trace.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     llm = what.add_parser(
         "llm",
         parents=[_pipeline_flags("laptop"), verbose],

@@ -1,5 +1,5 @@
-"""``voice-agent bench``: how an agent takes turns, measured from outside, and how fast a language
-model answers."""
+"""``voice-agent bench``: how an agent takes turns and what tracing costs, measured from outside;
+how fast a language model answers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(arguments.verbose)
     if arguments.what == "llm":
         return _llm(arguments)
+    if arguments.what == "trace":
+        with sigterm_as_exit():
+            return asyncio.run(_trace(arguments))
     if arguments.url and (arguments.set or arguments.pipeline != DEFAULT_PIPELINE):
         return fail("--pipeline and --set are for a server of this command's own, without --url")
     with sigterm_as_exit():
@@ -39,6 +42,14 @@ async def _turns(arguments: argparse.Namespace) -> int:
         baseline=arguments.baseline,
         json_path=arguments.json,
     )
+
+
+async def _trace(arguments: argparse.Namespace) -> int:
+    from voice_agent.load.trace_cost import bench_trace
+
+    serve = ["--pipeline", arguments.pipeline]
+    serve += [f"--set={override}" for override in arguments.set]
+    return await bench_trace(serve, turns=arguments.turns, json_path=arguments.json)
 
 
 def _llm(arguments: argparse.Namespace) -> int:

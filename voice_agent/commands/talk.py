@@ -34,23 +34,29 @@ async def _talk(pipeline: Pipeline, sounddevice: Any) -> int:
     from voice_agent.conversation import Conversation
     from voice_agent.engines import EngineError
     from voice_agent.resources import Resources
+    from voice_agent.trace.errors import TraceError
+    from voice_agent.trace.tracing import Tracing
     from voice_agent.transports.microphone import Microphone
 
     try:
-        resources = Resources(pipeline)
+        resources, tracing = Resources(pipeline), Tracing(pipeline)
         await resources.start()
     except EngineError as error:
         return fail(error)
     try:
+        await tracing.start()
         microphone = Microphone(_show)
-        conversation = Conversation(resources, microphone)
+        conversation = Conversation(resources, microphone, tracing=tracing)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, conversation.hang_up, "gone")
         microphone.open(sounddevice)
         print("Speak when you like; headphones keep the agent from hearing itself. Ctrl-C ends.")
         reason = await conversation.run()
+    except TraceError as error:
+        return fail(error)
     finally:
+        await tracing.stop()
         await resources.stop()
     return 1 if reason == "error" else 0
 

@@ -109,7 +109,7 @@ async def bench_turns(
     sides: list[Side] = []
     try:
         async with AsyncExitStack() as running:
-            running.enter_context(_keeping_time())
+            running.enter_context(keeping_time())
             if url is None:
                 command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
                 url = await running.enter_async_context(
@@ -127,7 +127,7 @@ async def bench_turns(
 
 
 @contextmanager
-def _keeping_time() -> Iterator[None]:
+def keeping_time() -> Iterator[None]:
     """Put the caller before everything else on this machine, where that is allowed.
 
     It needs a few per cent of a core; waiting for one would be measured as the agent's latency.
