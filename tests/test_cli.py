@@ -16,7 +16,7 @@ import pytest
 
 from voice_agent.ports import bind
 
-COMMANDS = ("serve", "call", "talk", "doctor", "pipelines", "models")
+COMMANDS = ("serve", "call", "talk", "trace", "doctor", "pipelines", "models")
 LIMIT_S = 60
 
 
