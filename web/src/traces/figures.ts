@@ -25,6 +25,8 @@ const FIGURES: Record<string, readonly [label: string, show: Show]> = {
   ttfb_ms: ["voice's first audio after", format.ms],
   audio_ms: ["speech synthesized", format.ms],
   rtf: ["voice's real-time factor", ratio],
+  words_heard: ["words heard", format.count],
+  barge_in_ms: ["agent silent after the caller began", format.ms],
   answer_ms: ["answer proper after", format.ms],
   loop_lag_ms: ["event loop's lag", format.ms],
   rtt_ms: ["network round trip", format.ms],

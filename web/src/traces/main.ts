@@ -2,6 +2,9 @@
 import "../style/tokens.css";
 import "../style/base.css";
 import "../style/traces.css";
+import "../style/lists.css";
+import "../style/figures.css";
+import "../style/turn.css";
 import "../style/waterfall.css";
 import { byId } from "../view/dom";
 import { Notices } from "../view/notices";

@@ -45,14 +45,19 @@ export function wholeTurn(turn: Turn): Domain {
 }
 
 const BEFORE_MS = 1000;
+/** A guess that came to nothing is of interest if it was begun so shortly before. */
+const LATELY_MS = 600;
 
-/** The wait itself, with the guesses of the last second before it; null where nothing was waited for. */
+/** The wait itself, with the guesses shortly before it; null where nothing was waited for. */
 export function waitOf(turn: Turn): Domain | null {
   if (turn.v2v_ms === null) return null;
-  const early = [...turn.spans.filter((span) => span.speculative).map((span) => span.start_ms), 0];
+  const early = turn.spans
+    .filter((span) => span.speculative)
+    .filter((span) => span.outcome === "hit" || span.start_ms > -LATELY_MS)
+    .map((span) => span.start_ms);
   const budget = turn.budgets[TOTAL] ?? 0;
   const to = budget < 2 * turn.v2v_ms ? Math.max(turn.v2v_ms, budget) : turn.v2v_ms;
-  const from = Math.max(-BEFORE_MS, Math.min(...early, -0.25 * to));
+  const from = Math.max(-BEFORE_MS, Math.min(...early, -0.6 * to));
   return aired({ from, to });
 }
 

@@ -181,18 +181,24 @@ function spanItem(span: Span, shape: Shape): Item {
 /** Events of one row belong together and rarely share a moment. */
 const EVENT_ROWS: [string, (name: string) => boolean][] = [
   ["words", (name) => /^(partial|final|typed|late_final|no_final)$/.test(name)],
-  ["guesses", (name) => /^speculation|^(release|retract)$/.test(name)],
+  ["guesses", (name) => name.startsWith("speculation")],
+  [
+    "decision",
+    (name) => /^(release|retract|budget\.miss|filler|shorten|fallback|retry)$/.test(name),
+  ],
   [
     "interruption",
-    (name) => /^(duck|hush|unduck|barge_in|resume|played_out|first_sound)$/.test(name),
+    (name) =>
+      /^(duck|hush|unduck|barge_in|resume|played_out|first_sound|answer_sound|underrun)$/.test(
+        name,
+      ),
   ],
   ["other", () => true],
 ];
 const EVENT_LABELS: Record<string, string> = {
   words: "words",
-  guesses: "guesses, decision",
   interruption: "agent's voice",
-  other: "tools, budget",
+  other: "others",
 };
 
 function eventRows(events: readonly TraceEvent[]): Row[] {

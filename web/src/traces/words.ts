@@ -2,7 +2,7 @@
 import { stageLabel, TOTAL } from "../stages";
 import type { Notice } from "../words";
 import * as format from "./format";
-import type { Attributes, Kind, Segment, Span, TurnSummary } from "./model";
+import type { Attributes, ComparedStage, Kind, Segment, Span, TurnSummary } from "./model";
 
 export const KINDS: Record<Kind, string> = {
   open: "in progress",
@@ -129,6 +129,7 @@ const EVENTS: Record<string, string> = {
   strained: "machine strained",
   typed: "typed",
   first_sound: "first sound of the answer",
+  answer_sound: "first sound of the answer proper",
   played_out: "answer played to its end",
   "budget.miss": "a budget was missed",
   filler: "acknowledgement spoken",
@@ -139,30 +140,54 @@ const EVENTS: Record<string, string> = {
 /** The name of an event for people; unknown ones are shown as they are. */
 export const eventLabel = (name: string): string => EVENTS[name] ?? name.replace(/[_.-]+/g, " ");
 
-/** Attributes as "revision 2, words 3"; "" for none. */
+/** What the time axis begins with, and how the way from there to the first sound is called. */
+export const ZERO: Record<Kind, readonly [flag: string, way: string]> = {
+  open: ["voice ended", "from the end of the caller's voice to the first sound"],
+  answered: ["voice ended", "from the end of the caller's voice to the first sound of the answer"],
+  interrupted: ["voice ended", "from the end of the caller's voice to the first sound"],
+  failed: ["voice ended", "from the end of the caller's voice to the first sound"],
+  greeting: ["line open", "from the open line to the first sound of the greeting"],
+  typed: ["typed", "from the typed message to the first sound of the answer"],
+};
+
+/** Attributes as "revision 2, words 3", words that were said first and in quotes; "" for none. */
 export function attributes(values: Attributes): string {
-  return Object.entries(values)
-    .filter(([, value]) => value !== null && value !== "")
+  const { text, ...others } = values;
+  const said = typeof text === "string" && text ? [`“${text}”`] : [];
+  const rest = Object.entries(others)
+    .filter(([, value]) => value !== null && value !== "" && value !== false)
     .map(([key, value]) => {
       const unit = key.endsWith("_ms") && typeof value === "number";
       const name = (unit ? key.slice(0, -3) : key).replace(/[_.]+/g, " ");
       if (value === true) return name;
+      if (key === "end_p" && typeof value === "number")
+        return `${Math.round(value * 100)} % an end`;
       if (typeof value === "number")
         return `${name} ${unit ? format.ms(value) : format.number(value)}`;
       return `${name} ${value}`;
-    })
-    .join(", ");
+    });
+  return [...said, ...rest].join(", ");
 }
 
-/** A difference between two runs and how sure it is, in words. */
-export function difference(delta: number | null, interval: [number, number] | null): string {
-  if (delta === null) return "nothing to compare";
-  const size = format.ms(Math.abs(delta));
-  const direction = delta < 0 ? "faster" : "slower";
-  if (!interval) return `${size} ${direction}; too few turns to say how sure`;
-  const [low, high] = interval;
-  if (low <= 0 && high >= 0) return "no difference shown";
-  return `${size} ${direction}`;
+/** Fewer turns than this on a side prove nothing, whatever their interval. */
+const ENOUGH_TURNS = 20;
+
+/** Which way a stage went between two runs; "same" where that may be chance. */
+export function direction({ a, b, delta, ci95 }: ComparedStage): "faster" | "slower" | "same" {
+  const [low, high] = ci95.p50 ?? [-1, 1];
+  if (delta.p50 === null || Math.min(a.n, b.n) < ENOUGH_TURNS) return "same";
+  if (low <= 0 && high >= 0) return "same";
+  return delta.p50 < 0 ? "faster" : "slower";
+}
+
+/** A difference between two runs and whether it is one, in words. */
+export function difference(stage: ComparedStage): string {
+  const went = direction(stage);
+  if (went !== "same") return `${format.ms(Math.abs(stage.delta.p50 ?? 0))} ${went}`;
+  if (!stage.a.n || !stage.b.n) return "nothing to compare";
+  return Math.min(stage.a.n, stage.b.n) < ENOUGH_TURNS
+    ? "too few turns to tell"
+    : "no difference shown";
 }
 
 export type Trouble =

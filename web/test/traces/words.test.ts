@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { shownFigures } from "../../src/traces/figures";
 import * as format from "../../src/traces/format";
 import { peaks } from "../../src/traces/peaks";
-import { difference, verdictLabel, verdictSentence } from "../../src/traces/words";
+import { attributes, difference, verdictLabel, verdictSentence } from "../../src/traces/words";
 import { unheard } from "../../src/traces/unheard";
 import { segment, turn } from "./turn";
 
@@ -36,11 +36,28 @@ describe("a verdict", () => {
 });
 
 describe("a difference", () => {
+  const compared = (p50: number, interval: [number, number] | null, n = 100) => {
+    const side = { p50: 0, p95: 0, p99: 0, n };
+    return plain(difference({ a: side, b: side, delta: { p50, p95: 0 }, ci95: { p50: interval } }));
+  };
+
   it("is claimed only where its interval does not hold zero", () => {
-    expect(plain(difference(-31, [-42, -19]))).toBe("31 ms faster");
-    expect(plain(difference(12, [4, 20]))).toBe("12 ms slower");
-    expect(difference(-31, [-70, 3])).toBe("no difference shown");
-    expect(difference(5, null)).toContain("too few turns");
+    expect(compared(-31, [-42, -19])).toBe("31 ms faster");
+    expect(compared(12, [4, 20])).toBe("12 ms slower");
+    expect(compared(-31, [-70, 3])).toBe("no difference shown");
+  });
+
+  it("is not claimed of a handful of turns, nor of none", () => {
+    expect(compared(-31, [-42, -19], 8)).toBe("too few turns to tell");
+    expect(compared(0, null, 0)).toBe("nothing to compare");
+  });
+});
+
+describe("attributes", () => {
+  it("begin with what was said, and leave out what is not so", () => {
+    const values = { words: 2, end_p: 0.53, text: "please cancel", failed: false, audio_ms: 12.5 };
+    expect(plain(attributes(values))).toBe("“please cancel”, words 2, 53 % an end, audio 13 ms");
+    expect(attributes({})).toBe("");
   });
 });
 

@@ -3,7 +3,8 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { make } from "../../view/dom";
 import * as format from "../format";
-import type { Percentiles, Stats } from "../model";
+import type { Stats } from "../model";
+import { course } from "../course";
 
 /** Told apart by colour and by dash. */
 const LINES = [
@@ -36,13 +37,11 @@ export class PercentileChart {
   }
 
   show(stats: Stats, stage: string, label: string): void {
-    const buckets = stats.series.filter((bucket) => typeof bucket[stage] === "object");
     this.budget = stats.stages[stage]?.budget_ms ?? null;
-    const values = (key: keyof Percentiles) =>
-      buckets.map((bucket) => (bucket[stage] as Percentiles)[key]);
+    const points = course(stats.series, stage);
     const data: uPlot.AlignedData = [
-      buckets.map((bucket) => bucket.t),
-      ...LINES.map((line) => values(line.key)),
+      points.map((point) => point.t),
+      ...LINES.map((line) => points.map((point) => point[line.key])),
     ];
     const all = stats.stages[stage];
     this.element.setAttribute(

@@ -6,7 +6,7 @@ import * as format from "../format";
 import type { ComparedStage, Comparison, Run } from "../model";
 import { HOME, type Route } from "../route";
 import { position, roundUp } from "../scale";
-import { difference } from "../words";
+import { difference, direction } from "../words";
 import { emptyState, place, section, stageName, tableOf } from "./parts";
 import { Latest, type Navigate, type View } from "./view";
 
@@ -119,13 +119,6 @@ function comparison(compared: Comparison): HTMLElement {
   );
 }
 
-/** Which way a stage went; "same" where chance explains it. */
-function direction({ delta, ci95 }: ComparedStage): "faster" | "slower" | "same" {
-  const [low, high] = ci95.p50 ?? [-1, 1];
-  if (low <= 0 && high >= 0) return "same";
-  return (delta.p50 ?? 0) < 0 ? "faster" : "slower";
-}
-
 function interval(stage: string, figures: ComparedStage, reach: number): HTMLElement {
   const { delta, ci95 } = figures;
   const bar = make("span", "interval");
@@ -143,7 +136,7 @@ function interval(stage: string, figures: ComparedStage, reach: number): HTMLEle
 }
 
 function verdict(figures: ComparedStage): HTMLElement {
-  const words = difference(figures.delta.p50, figures.ci95.p50);
+  const words = difference(figures);
   const element = make("span", "changed", words);
   element.dataset.direction = direction(figures);
   return element;

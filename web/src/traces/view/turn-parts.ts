@@ -7,23 +7,27 @@ import type { Segment, Turn } from "../model";
 import { EVENT_SYMBOLS } from "./waterfall-marks";
 import { stageName, tableOf } from "./parts";
 import { unheard } from "../unheard";
-import { attributes, eventLabel, LEFT_OUT, took } from "../words";
+import { attributes, eventLabel, LEFT_OUT, took, ZERO } from "../words";
 
 /** Every segment with what it was waited for, and their sum. */
 export function waitsTable(turn: Turn): HTMLElement {
   if (turn.v2v_ms === null) return make("p", "quiet", LEFT_OUT[turn.kind]);
-  const rows = turn.segments.map((segment) => [
-    named(segment),
-    format.number(segment.ms),
-    budget(segment, took(turn.segments, segment.stage)),
-    make("span", "cause", segment.cause || "–"),
-  ]);
+  const rows = turn.segments.map((segment, index) => {
+    // A stage's budget is said once, beside its first segment.
+    const first = turn.segments.findIndex((other) => other.stage === segment.stage) === index;
+    return [
+      named(segment),
+      format.number(segment.ms),
+      first ? budget(segment, took(turn.segments, segment.stage)) : "",
+      make("span", "cause", segment.cause || "–"),
+    ];
+  });
   const total = turn.budgets.voice_to_voice;
   const sum: (Node | string)[] = [
     make("b", "", "together"),
     make("b", "", format.number(turn.v2v_ms)),
     total === undefined ? "–" : budgetOf(total, turn.v2v_ms),
-    make("span", "cause", "from the end of the caller's voice to the first sound of the answer"),
+    make("span", "cause", ZERO[turn.kind][1]),
   ];
   const heads = ["Wait", "ms", "Budget", "Why"];
   const table = tableOf("Each wait, its budget and its cause", heads, [...rows, sum], [1, 2]);
@@ -104,5 +108,10 @@ export function eventsTable(turn: Turn): HTMLElement {
       name.append(icon(EVENT_SYMBOLS[event.name] ?? "dot", "glyph"), eventLabel(event.name));
       return [format.ms(event.at_ms), name, make("span", "quiet", attributes(event.attributes))];
     });
-  return tableOf("Events of this turn", ["At", "What", ""], rows, [0]);
+  const table = tableOf("Events of this turn", ["At", "What", ""], rows, [0]);
+  table.classList.add("events");
+  table.tabIndex = 0; // it scrolls
+  table.setAttribute("role", "region");
+  table.setAttribute("aria-label", "Events of this turn");
+  return table;
 }

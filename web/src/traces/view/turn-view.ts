@@ -76,8 +76,8 @@ export class TurnView implements View {
     const figures = section("Figures", figuresList(turn));
     const events = section("What happened", eventsTable(turn));
     const [left, right] = [make("div"), make("div")];
-    left.append(waits, events);
-    right.append(words, figures);
+    left.append(waits, figures);
+    right.append(words, events);
     this.tables.replaceChildren(left, right);
   }
 
@@ -106,7 +106,6 @@ export class TurnView implements View {
       `${turn.pipeline} · ${turn.transport}`,
       session,
     ];
-    if (turn.revision > 1) shown.push(`answer ${turn.revision} of this turn`);
     for (const [key, value] of Object.entries(turn.caller ?? {})) shown.push(`${key} ${value}`);
     for (const fact of shown) {
       const item = facts.appendChild(make("span"));

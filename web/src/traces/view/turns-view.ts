@@ -192,9 +192,9 @@ const ignored = (): void => undefined;
 const sameList = (a: Route, b: Route): boolean =>
   a.sort === b.sort && JSON.stringify(a.filters) === JSON.stringify(b.filters);
 
-/** The end of the bars' scale: room for nearly all turns, and for the budget. */
+/** The end of the bars' scale: room for most turns, and for the budget. */
 function scaleOf(stats: Stats): number {
   const total = stats.stages[TOTAL];
-  if (!total?.p99) return DEFAULT_SCALE_MS;
-  return roundUp(Math.max(total.p99, (total.budget_ms ?? 0) * 1.2));
+  if (!total?.p95) return DEFAULT_SCALE_MS;
+  return roundUp(Math.max(total.p95, (total.budget_ms ?? 0) * 1.2));
 }

@@ -4,6 +4,7 @@ import { make } from "../../view/dom";
 import * as format from "../format";
 import type { Turn } from "../model";
 import { type Domain, position } from "../scale";
+import { ZERO } from "../words";
 import { place } from "./parts";
 
 /** Symbols (`#i-...`) by event; others get a dot. */
@@ -24,6 +25,7 @@ export const EVENT_SYMBOLS: Record<string, string> = {
   barge_in: "stop",
   resume: "begin",
   first_sound: "sound",
+  answer_sound: "sound",
   played_out: "ok",
   tool: "tool",
   "budget.miss": "flag",
@@ -53,7 +55,7 @@ export function axisFlags(turn: Turn, domain: Domain, width: number): HTMLElemen
     place(flag, at);
     flags.push(flag);
   };
-  add(0, turn.kind === "typed" ? "typed" : "voice ended", "zero", 0, true);
+  add(0, ZERO[turn.kind][0], "zero", 0, true);
   if (turn.v2v_ms !== null) {
     add(turn.v2v_ms, `first sound ${format.ms(turn.v2v_ms)}`, "first-sound", 0, false);
   }

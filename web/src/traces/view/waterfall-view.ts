@@ -2,7 +2,7 @@
  * Draws a turn's waterfall. One stop of the Tab key; inside it the arrows go from thing to thing,
  * + and - zoom. A mouse draws over a stretch to enlarge it, two fingers or Shift and wheel move it.
  */
-import { icon, make } from "../../view/dom";
+import { make } from "../../view/dom";
 import * as format from "../format";
 import type { Turn } from "../model";
 import {
@@ -17,13 +17,21 @@ import {
 } from "../scale";
 import { groups, type Item, type Row } from "../waterfall";
 import { TOTAL } from "../../stages";
-import { axisFlags, EVENT_SYMBOLS, OUTCOME_SYMBOLS } from "./waterfall-marks";
+import {
+  itemElement,
+  overlay,
+  placeClipped,
+  placeItem,
+  placeNote,
+  rowElement,
+} from "./waterfall-elements";
+import { axisFlags } from "./waterfall-marks";
+import { followDrag } from "./drag";
 import { place } from "./parts";
 import type { Tip } from "./tip";
 
 const TICK_PX = 90;
 const STEP = 1.6;
-const NOTE_PX = 140;
 
 interface Drawn {
   item: Item;
@@ -120,57 +128,18 @@ export class WaterfallView {
   }
 
   private row(row: Row): HTMLElement {
-    const element = make("div", "wf-row");
-    element.dataset.row = row.id;
-    element.setAttribute("role", "group");
-    element.setAttribute("aria-label", `${row.label}, ${row.figure}`);
-    const label = make("span", "wf-label", row.label);
-    if (row.guilty) {
-      element.dataset.guilty = "true";
-      label.prepend(icon("missed", "glyph"));
-    }
-    const track = make("span", "wf-track");
-    track.dataset.row = row.id;
-    this.tracks.push(track);
-    if (row.allowance) {
-      const allowed = track.appendChild(make("i", "allowance"));
-      allowed.dataset.from = String(row.allowance.start_ms);
-      allowed.dataset.to = String(row.allowance.end_ms);
-    }
-    if (row.note) {
-      const note = track.appendChild(make("span", "wf-note", row.note));
-      note.dataset.at = String(row.lanes[0]?.[0]?.start_ms ?? 0);
-      note.setAttribute("aria-hidden", "true"); // the bars say it too
-    }
-    const number = this.tracks.length;
-    row.lanes.forEach((lane) => {
+    const { element, track } = rowElement(row);
+    const number = this.tracks.push(track);
+    for (const lane of row.lanes) {
       const strip = track.appendChild(make("span", "lane"));
       for (const item of lane) strip.append(this.item(item, number));
-    });
-    element.append(label, track, make("span", "wf-figure", row.figure));
+    }
     return element;
   }
 
   private item(item: Item, row: number): HTMLElement {
-    const element = make("button", `item ${item.shape}`);
-    element.type = "button";
-    element.setAttribute("aria-label", [item.title, ...item.details].join(". "));
-    if (item.colour !== undefined) element.dataset.colour = String(item.colour);
-    if (item.guess) element.dataset.guess = "true";
-    if (item.outcome) element.dataset.outcome = item.outcome;
-    if (item.event) element.dataset.event = item.event;
-    const symbol = item.event
-      ? (EVENT_SYMBOLS[item.event] ?? "dot")
-      : item.outcome && OUTCOME_SYMBOLS[item.outcome];
-    if (symbol) element.append(icon(symbol, "glyph"));
-    if (item.label) element.append(make("span", "on-bar", item.label));
-    if (item.over_from !== undefined) {
-      const over = element.appendChild(make("i", "over-part"));
-      const share = position({ from: item.start_ms, to: item.end_ms }, item.over_from);
-      place(over, share, 1 - share);
-    }
-    const drawn: Drawn = { item, element, row };
-    const index = this.drawn.push(drawn) - 1;
+    const element = itemElement(item);
+    const index = this.drawn.push({ item, element, row }) - 1;
     const explain = (x?: number) => this.tip.show(element, item.title, item.details, x);
     element.addEventListener("focus", () => {
       this.become(index);
@@ -206,43 +175,18 @@ export class WaterfallView {
     const { turn, domain } = this;
     if (!turn) return;
     this.width = this.axis.clientWidth;
-    const perMs = this.width / (domain.to - domain.from);
-    for (const { item, element } of this.drawn) this.placeItem(item, element, perMs);
+    for (const { item, element } of this.drawn) placeItem(item, element, domain, this.width);
     for (const track of this.tracks) {
       const allowed = track.querySelector<HTMLElement>(".allowance");
       if (allowed)
         placeClipped(allowed, domain, Number(allowed.dataset.from), Number(allowed.dataset.to));
       const note = track.querySelector<HTMLElement>(".wf-note");
-      if (note) this.placeNote(note);
+      if (note) placeNote(note, domain, this.width);
       const wave = this.waves.get(track.dataset.row ?? "");
       wave?.(track, domain);
     }
     this.drawAxis(turn);
     this.placePlayhead();
-  }
-
-  private placeItem(item: Item, element: HTMLElement, perMs: number): void {
-    const { domain } = this;
-    if (item.shape === "event") {
-      const at = position(domain, item.start_ms);
-      element.hidden = at < 0 || at > 1;
-      place(element, at);
-      return;
-    }
-    placeClipped(element, domain, item.start_ms, item.end_ms);
-    const shown = Math.min(item.end_ms, domain.to) - Math.max(item.start_ms, domain.from);
-    const needed = 7.2 * item.label.length + (item.outcome ? 24 : 8);
-    element.classList.toggle("roomy", shown * perMs >= needed);
-    element.classList.toggle("tight", shown * perMs < 18);
-    element.classList.toggle("cut-left", item.start_ms < domain.from);
-    element.classList.toggle("cut-right", item.end_ms > domain.to);
-  }
-
-  /** A cause stands before its bar, if there it can be read. */
-  private placeNote(note: HTMLElement): void {
-    const room = Math.min(1, position(this.domain, Number(note.dataset.at)));
-    note.hidden = room * this.width < NOTE_PX;
-    note.style.width = `${(room * 100).toFixed(3)}%`;
   }
 
   private drawAxis(turn: Turn): void {
@@ -352,46 +296,22 @@ export class WaterfallView {
   private drag(event: PointerEvent): void {
     const onTrack = event.target instanceof Element && event.target.closest(".wf-track");
     if (!onTrack || event.button !== 0 || event.pointerType !== "mouse") return;
-    const start = this.timeAt(event.clientX);
+    const at = (moved: PointerEvent) => this.timeAt(moved.clientX);
     const brush = make("i", "brush");
-    let end = start;
-    const move = (moved: PointerEvent) => {
-      end = this.timeAt(moved.clientX);
-      if (Math.abs(moved.clientX - event.clientX) < 5) return;
-      this.front.append(brush);
-      placeClipped(brush, this.domain, Math.min(start, end), Math.max(start, end));
-    };
-    const stop = (up: PointerEvent) => {
-      removeEventListener("pointermove", move);
-      removeEventListener("pointerup", stop);
-      const drawn = brush.isConnected;
-      brush.remove();
-      if (drawn) this.go(enlarged(start, end));
-      else this.listen(this.timeAt(up.clientX));
-    };
-    addEventListener("pointermove", move);
-    addEventListener("pointerup", stop);
+    followDrag(event, {
+      over: (moved) => {
+        this.front.append(brush);
+        const [from, to] = sorted(at(event), at(moved));
+        placeClipped(brush, this.domain, from, to);
+      },
+      done: (up, dragged) => {
+        brush.remove();
+        const [from, to] = sorted(at(event), at(up));
+        if (dragged) this.go({ from, to: Math.max(to, from + NARROWEST_MS) });
+        else this.listen(at(up));
+      },
+    });
   }
 }
 
-/** A layer over the whole waterfall in which a track lies where the rows' tracks lie. */
-function overlay(track: HTMLElement): HTMLElement {
-  const layer = make("div", "wf-row wf-overlay");
-  layer.append(make("span", "wf-label"), track, make("span", "wf-figure"));
-  layer.setAttribute("aria-hidden", "true");
-  return layer;
-}
-
-/** The stretch drawn over, or what can still be read of a very short one. */
-function enlarged(start: number, end: number): Domain {
-  const [from, to] = [Math.min(start, end), Math.max(start, end)];
-  return { from, to: Math.max(to, from + NARROWEST_MS) };
-}
-
-/** Place the part of a stretch that is inside the domain; nothing of it: hidden. */
-function placeClipped(element: HTMLElement, domain: Domain, from: number, to: number): void {
-  const left = Math.max(0, position(domain, from));
-  const right = Math.min(1, position(domain, to));
-  element.hidden = right < 0 || left > 1 || (right <= left && to > from);
-  place(element, left, Math.max(0, right - left));
-}
+const sorted = (a: number, b: number): [number, number] => (a < b ? [a, b] : [b, a]);
