@@ -63,7 +63,12 @@ export class SessionsView implements View {
     this.follow();
   }
 
-  session(_session: Session): void {
+  session(session: Session): void {
+    const known = this.sessions.findIndex((other) => other.id === session.id);
+    if (known >= 0) {
+      this.sessions = this.sessions.with(known, session);
+      this.draw();
+    }
     this.follow();
   }
 

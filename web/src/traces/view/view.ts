@@ -34,17 +34,26 @@ export class Latest {
 /** The feed tells of a turn before it is in the file that everything else is read from. */
 const WRITTEN_MS = 500;
 
-/** Calls `act` soon after it is asked to, and at most every `every_ms`. */
+/**
+ * Calls `act` soon after it is asked to and at most every `every_ms`; always once more when
+ * everything that was told until then is in the file.
+ */
 export function throttled(act: () => void, every_ms: number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let last = -Infinity;
+  let asked = -Infinity;
+  const schedule = () => {
+    const now = performance.now();
+    timer = setTimeout(run, Math.max(WRITTEN_MS, last + every_ms - now));
+  };
+  const run = () => {
+    timer = undefined;
+    last = performance.now();
+    act();
+    if (last - asked < WRITTEN_MS) schedule();
+  };
   return () => {
-    if (timer !== undefined) return;
-    const wait = Math.max(WRITTEN_MS, last + every_ms - performance.now());
-    timer = setTimeout(() => {
-      timer = undefined;
-      last = performance.now();
-      act();
-    }, wait);
+    asked = performance.now();
+    if (timer === undefined) schedule();
   };
 }
