@@ -12,6 +12,7 @@ from typing import Any
 
 from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
 
+from tests.running import PATTERNS
 from voice_agent.config import load_pipeline
 from voice_agent.conversation import Conversation
 from voice_agent.media import AudioSource, HeardAudio, now_ms
@@ -145,8 +146,13 @@ class Caller:
 
 @asynccontextmanager
 async def call(folder: Path, *overrides: str, pipeline: str = "embedded") -> AsyncIterator[Caller]:
-    """Hold a conversation with the shipped agent, whose bookings are in ``folder``."""
+    """Hold a conversation with the shipped agent, whose bookings are in ``folder``.
+
+    Patterns answer, where ``overrides`` do not say otherwise: the same words every time.
+    """
     fixed = ["asr.engine=scripted", "greeting=false", "turns.sound_model=false"]
+    if not any(override.startswith("llm.engine=") for override in overrides):
+        fixed += PATTERNS
     loaded = load_pipeline(pipeline, [*fixed, *overrides])
     resources, tracing, traced = Resources(loaded), Tracing(loaded), Traced()
     tracing.add(traced)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Server
+from tests.running import PATTERNS, Server
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,14 @@ HELLO = "Good evening, what can I do for you?"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The default pipeline, as a fresh clone runs it; bookings from other tests may be in it."""
     with Server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def patterns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same with patterns for a language model: tests that need to know what is said."""
+    overrides = [argument for override in PATTERNS for argument in ("--set", override)]
+    with Server(tmp_path_factory.mktemp("patterns"), *overrides) as running:
         yield running
 
 

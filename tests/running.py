@@ -19,6 +19,13 @@ from typing import Any, Self
 
 FIXTURES = Path(__file__).parent / "fixtures"
 STOP_S = 30
+PATTERNS = (
+    "llm.engine=scripted",
+    "llm.script=agents/bella-notte.script.toml",
+    "llm.ttft_ms=20",
+    "llm.tokens_per_s=200",
+)
+"""Overrides for the restaurant's host without a language model: the same words every time."""
 
 
 class Server:

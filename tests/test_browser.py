@@ -171,9 +171,9 @@ def test_a_spoken_question_is_answered_and_a_booking_is_made(visit: Visit, serve
     assert [url for url in asked if not url.startswith(server.url)] == []
 
 
-def test_typing_needs_no_microphone(visit: Visit, server: Server) -> None:
+def test_typing_needs_no_microphone(visit: Visit, patterns: Server) -> None:
     """The microphone is denied: the page says what to do, and the agent answers what is typed."""
-    page = visit(server.url)
+    page = visit(patterns.url)
     page.click("#connect")
     expect(page.locator("#error")).to_contain_text("The microphone is blocked")
     connected(page)
@@ -185,16 +185,16 @@ def test_typing_needs_no_microphone(visit: Visit, server: Server) -> None:
     )
     assert energy(page) > 0
     page.click("#hangup")
-    server.wait_until_idle()
+    patterns.wait_until_idle()
 
 
-def test_a_conversation_outlives_its_connection(visit: Visit, server: Server) -> None:
+def test_a_conversation_outlives_its_connection(visit: Visit, patterns: Server) -> None:
     """The network is gone for a while: the page says so, comes back, and the agent remembers."""
-    page = visit(server.url)
+    page = visit(patterns.url)
     type_in(page, "How much is the lasagna?")
     agent = said(page, "agent")
     expect(agent.last).to_have_text("The lasagna is thirteen euros.")
-    with server.unreachable():
+    with patterns.unreachable():
         expect(page.locator("#error")).to_contain_text("Connection lost")
         expect(page.locator("#state")).to_have_text("Reconnecting")
     connected(page)
@@ -204,7 +204,7 @@ def test_a_conversation_outlives_its_connection(visit: Visit, server: Server) ->
     expect(agent).to_have_count(answers + 1)
     expect(agent.last).to_have_text("The lasagna is thirteen euros.")
     expect(said(page, "user").first).to_have_text("How much is the lasagna?")
-    assert server.active() == 1, "the lost connection is not kept beside the new one"
+    assert patterns.active() == 1, "the lost connection is not kept beside the new one"
 
 
 def test_a_server_that_went_away_is_called_again(visit: Visit, one_line: Server) -> None:

@@ -22,6 +22,7 @@ from voice_agent.paths import pipelines_dir
 
 pytestmark = pytest.mark.slow
 
+GREETING = "Good evening, Bella Notte, how can I help you?"
 MENU = "What is on the menu?"
 CUT_OFF = "—"
 """How the agent's memory marks an answer that was interrupted."""
@@ -43,10 +44,10 @@ def menus() -> list[str]:
 
 
 @pytest.fixture
-async def caller(server: Server) -> AsyncIterator[Caller]:
+async def caller(patterns: Server) -> AsyncIterator[Caller]:
     """A caller who has heard the greeting out."""
-    async with Caller(server.url) as calling:
-        assert await calling.greeting() == "Good evening, Bella Notte, how can I help you?"
+    async with Caller(patterns.url) as calling:
+        assert await calling.greeting() == GREETING
         yield calling
 
 
@@ -61,13 +62,15 @@ async def in_the_middle_of_an_answer(caller: Caller) -> float:
     return began_s
 
 
-async def test_a_question_is_answered_and_a_booking_is_made(server: Server, caller: Caller) -> None:
+async def test_a_question_is_answered_and_a_booking_is_made(server: Server) -> None:
     """Spoken words become an answer and a row in the database; both sides' words are told."""
     before = server.bookings()
-    question = await caller.say(spoken("what-time-do-you-open-on-sunday"))
+    async with Caller(server.url) as caller:
+        assert await caller.greeting() == GREETING
+        question = await caller.say(spoken("what-time-do-you-open-on-sunday"))
+        booking = await caller.say(spoken("a-table-for-four-tomorrow-at-seven"))
     assert question.user == "what time do you open on sunday"
     assert question.agent.startswith("On Sunday we are open from noon")
-    booking = await caller.say(spoken("a-table-for-four-tomorrow-at-seven"))
     assert "table for four people" in booking.user
     assert booking.agent.startswith("I have booked a table for four people tomorrow")
     tomorrow = (date.today() + timedelta(days=1)).isoformat()
@@ -116,9 +119,9 @@ async def test_a_yeah_does_not_stop_the_agent(caller: Caller) -> None:
     assert turn.data["text"] == MENU
 
 
-async def test_typed_words_are_a_turn_and_interrupt(server: Server, caller: Caller) -> None:
+async def test_typed_words_are_a_turn_and_interrupt(patterns: Server, caller: Caller) -> None:
     """Text is answered aloud like speech; typing over an answer ends it."""
-    before = server.bookings()
+    before = patterns.bookings()
     began_s = await in_the_middle_of_an_answer(caller)
     caller.send(typed("A table for two on Sunday at eight in the evening."))
     await caller.until(
@@ -127,7 +130,7 @@ async def test_typed_words_are_a_turn_and_interrupt(server: Server, caller: Call
     first, *_, last = caller.log.of("agent-turn", since_s=began_s)
     assert first.data["interrupted"]
     assert not last.data["interrupted"]
-    assert [(people, at) for people, _, at in server.bookings()[len(before) :]] == [(2, "20:00")]
+    assert [(people, at) for people, _, at in patterns.bookings()[len(before) :]] == [(2, "20:00")]
     words = [each.data["text"] for each in caller.log.of("bot-tts-text", since_s=first.at_s)]
     assert " ".join(words).split() == last.data["text"].split(), "told as they were played"
 

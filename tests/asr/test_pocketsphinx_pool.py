@@ -11,22 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.asr.hearing import MODEL, Listener, pool_of, silence, speech
+from tests.processes import alive, gone
 from voice_agent.asr.pocketsphinx_pool import RecognitionPool
 from voice_agent.engines import EngineError
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-async def gone(pids: list[int]) -> None:
-    async with asyncio.timeout(20):
-        while any(alive(pid) for pid in pids):  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0.02)
 
 
 async def test_a_sentence_is_heard_word_by_word_and_then_as_a_whole() -> None:

@@ -24,10 +24,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 
 from tests.conftest import HELLO
+from tests.llm.loading import engine
 from voice_agent.bench.alone import Alone, alone
-from voice_agent.engines import EngineContext, SessionInfo
+from voice_agent.engines import SessionInfo
 from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
-from voice_agent.llm.llamacpp import LlamaCppEngine, LlamaCppSettings
+from voice_agent.llm.llamacpp import LlamaCppEngine
 
 PERSONA = "You are the host of a restaurant by the sea, and it is a fine evening."
 GREETING = "Good evening, Bella Notte."
@@ -38,21 +39,6 @@ def opening() -> LLMContext:
     return LLMContext(
         [{"role": "system", "content": PERSONA}, {"role": "assistant", "content": GREETING}]
     )
-
-
-@asynccontextmanager
-async def engine(
-    model: Path, *, opening: Any = None, **settings: Any
-) -> AsyncIterator[LlamaCppEngine]:
-    made = LlamaCppEngine(
-        LlamaCppSettings(model=str(model), **{"slots": 2, **settings}),
-        EngineContext([Path()], opening=opening),
-    )
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.stop()
 
 
 @asynccontextmanager

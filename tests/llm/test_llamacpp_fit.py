@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.llm.test_llamacpp import engine
+from tests.llm.loading import engine
 from tests.llm.tiny_gguf import CONTEXT, random_model
 from voice_agent.engines import EngineContext, EngineError
 from voice_agent.llm.gguf_header import GgufHeader, read_header

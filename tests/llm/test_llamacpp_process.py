@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pipecat.frames.frames import ErrorFrame, LLMFullResponseEndFrame, LLMTextFrame
 
-from tests.asr.test_pocketsphinx_pool import alive, gone
 from tests.conftest import HELLO
-from tests.llm.test_llamacpp import engine
+from tests.llm.loading import engine
 from tests.llm.tiny_gguf import random_model, speaking_model
+from tests.processes import alive, gone
 from voice_agent.bench.alone import alone
 from voice_agent.engines import EngineError, SessionInfo
 from voice_agent.llm.llamacpp_process import LlamaCppProcess
@@ -92,8 +92,8 @@ async def test_a_file_that_ends_the_process_is_told_by_its_assertion(tmp_path: P
 
 async def test_a_file_that_is_refused_is_told_by_its_reason(tmp_path: Path) -> None:
     """What llama.cpp finds missing is in the message."""
-    file = random_model(tmp_path / "bad.gguf", **{"ssm.inner_size": None})
-    with pytest.raises(EngineError, match=r"key not found in model: nemotron_h_moe\.ssm"):
+    file = random_model(tmp_path / "bad.gguf", block_count=None)
+    with pytest.raises(EngineError, match=r"key not found in model: nemotron_h_moe\.block_count"):
         async with engine(file):
             pass
 

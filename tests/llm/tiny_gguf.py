@@ -55,9 +55,9 @@ CHAT_TEMPLATE = """\
 """.replace("{{ END }}", END)
 
 
-def random_model(path: Path, *, seed: int = 0, mtp: bool = True, **metadata: Any) -> Path:
+def random_model(path: Path, *, mtp: bool = True, **metadata: Any) -> Path:
     """Write a model with random weights; with ``mtp`` it can draft tokens."""
-    return _Model(seed, [], mtp, scale=1.0).write(path, metadata)
+    return _Model(0, [], mtp, scale=1.0).write(path, metadata)
 
 
 def speaking_model(
@@ -187,7 +187,7 @@ class _Model:
         channels = inner + 2 * state
         return {
             "ssm_in.weight": self._weight(inner + channels + heads, WIDTH),
-            "ssm_conv1d.weight": self._normal(channels, 4) / 2,
+            "ssm_conv1d.weight": self._normal(channels, 4) * np.float32(0.5),
             "ssm_conv1d.bias": np.zeros(channels, np.float32),
             "ssm_dt.bias": self._normal(heads),
             "ssm_a": -np.exp(self._normal(heads, 1)),
