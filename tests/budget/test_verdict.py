@@ -102,6 +102,18 @@ def test_a_turn_is_not_judged_while_only_its_filler_was_heard() -> None:
     assert (gone.verdict, gone.guilty) == ("missed", "llm_first_token")
 
 
+def test_a_missed_budget_is_an_event_of_the_turn() -> None:
+    """At the moment it was used up, with the stage to blame."""
+    turn = a_turn({"endpoint": 130, "llm_first_token": 900}, events=(Event("first_sound", 1030.0),))
+    judged = turn.judged(judge(turn, BUDGETS))
+    assert [(event.name, event.at_ms) for event in judged.events] == [
+        ("budget.miss", 500),
+        ("first_sound", 1030.0),
+    ]
+    assert judged.events[0].attributes == {"stage": "llm_first_token", "overrun_ms": 780}
+    assert turn.judged(judge(turn, {"endpoint": 200})).events == turn.events
+
+
 def test_what_cannot_be_judged_has_no_verdict() -> None:
     """A greeting answers nobody, an open turn has no answer yet; a failed one is missed."""
     assert judge(a_turn({}, kind="greeting", v2v_ms=None), BUDGETS) is None

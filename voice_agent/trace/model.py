@@ -153,11 +153,20 @@ class Turn:
         return total
 
     def judged(self, verdict: Verdict | None) -> Turn:
-        """Return the turn with its verdict; None leaves it without one."""
+        """Return the turn with its verdict; None leaves it without one.
+
+        A missed budget is an event at the moment it was used up.
+        """
         if verdict is None:
             return self
+        events = self.events
+        if verdict.verdict == "missed":
+            at_ms = verdict.budgets.get(TOTAL, self.v2v_ms or 0.0)
+            attributes = {"stage": verdict.guilty, "overrun_ms": verdict.overrun_ms}
+            events = (*events, Event("budget.miss", at_ms, attributes))
         return replace(
             self,
+            events=tuple(sorted(events, key=lambda event: event.at_ms)),
             verdict=verdict.verdict,
             guilty=verdict.guilty,
             budgets=verdict.budgets,
