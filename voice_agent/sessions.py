@@ -15,6 +15,7 @@ from loguru import logger
 from starlette.routing import BaseRoute
 
 from voice_agent.agents.agent import Agent
+from voice_agent.budget.metrics import ObjectiveMetrics
 from voice_agent.config import Pipeline
 from voice_agent.control import Control
 from voice_agent.conversation import Client, Conversation
@@ -66,6 +67,7 @@ class Conversations:
         self._stopping = False
         self.tracing = Tracing(pipeline)
         self.tracing.add(self._resources.objective)
+        self.tracing.metrics.registry.register(ObjectiveMetrics(self._resources.objective))
 
     @property
     def agent(self) -> Agent:

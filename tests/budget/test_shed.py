@@ -63,7 +63,10 @@ async def test_new_callers_are_refused_while_turns_are_missed_and_taken_when_it_
             assert "busy" in refused.json()["error"]
             async with httpx.AsyncClient(base_url=server.url) as client:
                 health = (await client.get("/api/health")).json()
+                metrics = (await client.get("/metrics")).text
             assert (health["budget"]["burning"], health["budget"]["refused"]) == (True, 1)
+            assert 'voice_agent_budget_burn_rate{window_seconds="6"} 10.0' in metrics
+            assert "voice_agent_callers_refused_total 1.0" in metrics
             assert await ask(caller, QUESTION), "a call that goes on is not ended"
             name = await conversation_of(caller)
         await server.ended()
