@@ -93,13 +93,13 @@ class Talk:
             (s for s in reversed(self.actions) if isinstance(s, Speculate)), Speculate(tag, "")
         )
         assert began.tag == tag
-        self.assembly.llm_began(tag, token - 100)
-        self.assembly.llm_token(tag, token)
+        self.assembly.work.llm_began(tag, token - 100)
+        self.assembly.work.llm_token(tag, token)
         self.until(clause)
-        self.assembly.llm_token(tag, clause)
-        self.assembly.clause(tag, clause)
+        self.assembly.work.llm_token(tag, clause)
+        self.assembly.work.clause(tag, clause)
         self.until(audio)
-        self.assembly.audio(tag, audio, 400.0)
+        self.assembly.work.audio(tag, audio, 400.0)
         return self
 
     @property

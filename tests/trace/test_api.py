@@ -21,10 +21,10 @@ from voice_agent.trace.access import Access
 from voice_agent.trace.api import TracesApi
 from voice_agent.trace.live import WAITING_MAX, Live
 from voice_agent.trace.model import Run
-from voice_agent.trace.queries import Filter, Traces
-from voice_agent.trace.reader import Reader
 from voice_agent.trace.settings import TraceSettings
-from voice_agent.trace.store import Recording, Store
+from voice_agent.trace.store.queries import Filter, Traces
+from voice_agent.trace.store.reader import Reader
+from voice_agent.trace.store.writer import Recording, Store
 
 COUNT = 400
 

@@ -167,8 +167,8 @@ def test_what_nobody_spoke_for_is_labelled(event: Any, kind: str) -> None:
     talk = Talk().at(1000, event)
     answer = talk.state.answer
     assert answer is not None
-    talk.assembly.clause(answer, 1010)
-    talk.assembly.audio(answer, 1050, 300)
+    talk.assembly.work.clause(answer, 1010)
+    talk.assembly.work.audio(answer, 1050, 300)
     talk.played(1051, FirstSound(answer)).played(2000, PlayedOut(answer, "hi"))
     assert talk.turn.kind == kind
     assert talk.turn.v2v_ms == pytest.approx(51.0)
@@ -182,7 +182,7 @@ def test_a_turn_nobody_could_answer_is_failed_with_its_apology() -> None:
         talk.at(at, turn_events.Failed(talk.state.answer or Tag(9, 9)))
     answer = talk.state.answer
     assert answer is not None
-    talk.assembly.audio(answer, 1850, 300)
+    talk.assembly.work.audio(answer, 1850, 300)
     talk.played(1860, FirstSound(answer)).played(3000, PlayedOut(answer, "sorry"))
     assert talk.turn.kind == "failed"
     assert "apology" in names(talk.turn)
@@ -202,7 +202,7 @@ def test_words_are_kept_only_where_transcripts_are() -> None:
     """Without them nothing in a turn says what anybody said."""
     for transcripts in (False, True):
         talk = answering(transcripts=transcripts)
-        talk.assembly.llm_token(talk.tag, 1160, "At noon.")
+        talk.assembly.work.llm_token(talk.tag, 1160, "At noon.")
         talk.played(1200, WordsPlayed(talk.tag, "At noon."))
         talk.played(3000, PlayedOut(talk.tag, "At noon."))
         said = talk.turn.to_json().decode()
@@ -254,20 +254,20 @@ def serve(talk: Talk, what: str, tag: Tag) -> None:
     trace, now = talk.assembly, talk.now
     match what:
         case "began":
-            trace.llm_began(tag, now)
+            trace.work.llm_began(tag, now)
         case "token":
-            trace.llm_token(tag, now, "word ")
+            trace.work.llm_token(tag, now, "word ")
         case "ended":
-            trace.llm_ended(tag, now)
+            trace.work.llm_ended(tag, now)
         case "clause":
-            trace.clause(tag, now)
+            trace.work.clause(tag, now)
         case "audio":
-            trace.audio(tag, now, 20.0)
+            trace.work.audio(tag, now, 20.0)
         case "synthesized":
-            trace.synthesized(tag, now)
+            trace.work.synthesized(tag, now)
         case _:
-            trace.tool_began(tag, "c", "tool", now, read_only=False)
-            trace.tool_ended(tag, "c", now + 3)
+            trace.work.tool_began(tag, "c", "tool", now, read_only=False)
+            trace.work.tool_ended(tag, "c", now + 3)
 
 
 @settings(max_examples=300, deadline=None)

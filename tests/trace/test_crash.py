@@ -12,7 +12,7 @@ from tests.running import Server
 from voice_agent.load import wire
 from voice_agent.load.caller import Caller
 from voice_agent.load.errors import CallError
-from voice_agent.trace.queries import Filter, Traces
+from voice_agent.trace.store.queries import Filter, Traces
 
 pytestmark = pytest.mark.slow
 

@@ -145,14 +145,14 @@ def test_a_tool_that_was_waited_for_is_named() -> None:
     """The first words of the answer needed its result."""
     talk = Talk().at(1000, Typed("book a table"))
     tag = talk.tag
-    talk.assembly.llm_began(tag, 1001)
-    talk.assembly.tool_began(tag, "c1", "book_table", 1100, read_only=False)
-    talk.assembly.tool_ran(tag, "c1", 1100)
-    talk.assembly.tool_ended(tag, "c1", 1250)
-    talk.assembly.llm_began(tag, 1251)
-    talk.assembly.llm_token(tag, 1300)
-    talk.assembly.clause(tag, 1310)
-    talk.assembly.audio(tag, 1330, 100)
+    talk.assembly.work.llm_began(tag, 1001)
+    talk.assembly.work.tool_began(tag, "c1", "book_table", 1100, read_only=False)
+    talk.assembly.work.tool_ran(tag, "c1", 1100)
+    talk.assembly.work.tool_ended(tag, "c1", 1250)
+    talk.assembly.work.llm_began(tag, 1251)
+    talk.assembly.work.llm_token(tag, 1300)
+    talk.assembly.work.clause(tag, 1310)
+    talk.assembly.work.audio(tag, 1330, 100)
     talk.played(1331, FirstSound(tag))
     assert parts(talk.turn) == pytest.approx(
         {

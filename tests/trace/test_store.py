@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from tests.trace.made import BEGAN, a_session, a_turn, many
-from voice_agent.trace import schema, store
 from voice_agent.trace.errors import NotTraced, StoreError
 from voice_agent.trace.model import Run, Verdict
-from voice_agent.trace.queries import Filter, Traces
-from voice_agent.trace.retention import CHUNK, Retention
-from voice_agent.trace.schema import open_to_write
-from voice_agent.trace.store import Recording, Store
+from voice_agent.trace.store import schema
+from voice_agent.trace.store import writer as store
+from voice_agent.trace.store.queries import Filter, Traces
+from voice_agent.trace.store.retention import CHUNK, Retention
+from voice_agent.trace.store.schema import open_to_write
+from voice_agent.trace.store.writer import Recording, Store
 
 RUN = Run("r1", "fixed-latency", "0.1.0", BEGAN)
 FOR_EVER = Retention(1e6, 1e6)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from voice_agent.commands import fail
 
 if TYPE_CHECKING:
-    from voice_agent.trace.queries import Filter, Traces
+    from voice_agent.trace.store.queries import Filter, Traces
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -24,8 +24,8 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 def run(arguments: argparse.Namespace) -> int:
     """Show what was asked for; 2 when there is no such thing."""
     from voice_agent.trace.errors import TraceError
-    from voice_agent.trace.queries import Traces
     from voice_agent.trace.settings import TraceSettings
+    from voice_agent.trace.store.queries import Traces
 
     traces = Traces(arguments.file or TraceSettings().file)
     actions = {"ls": _ls, "show": _show, "export": _export, "compare": _compare}
@@ -68,7 +68,7 @@ def _show(traces: Traces, arguments: argparse.Namespace) -> Iterable[str]:
 
 
 def _export(traces: Traces, arguments: argparse.Namespace) -> Iterable[str]:
-    from voice_agent.trace.export import as_csv, as_json
+    from voice_agent.trace.store.export import as_csv, as_json
 
     where = _filter(arguments)
     pieces = as_csv(traces.rows(where)) if arguments.format == "csv" else None
@@ -84,7 +84,7 @@ def _export(traces: Traces, arguments: argparse.Namespace) -> Iterable[str]:
 def _compare(traces: Traces, arguments: argparse.Namespace) -> Iterable[str]:
     from voice_agent.trace.errors import NotTraced
     from voice_agent.trace.listing import comparison
-    from voice_agent.trace.statistics import compare_runs
+    from voice_agent.trace.store.statistics import compare_runs
 
     named = [name for name in (arguments.a, arguments.b) if name]
     if not named:
@@ -96,7 +96,7 @@ def _compare(traces: Traces, arguments: argparse.Namespace) -> Iterable[str]:
 
 
 def _filter(arguments: argparse.Namespace) -> Filter:
-    from voice_agent.trace.queries import Filter
+    from voice_agent.trace.store.queries import Filter
 
     since = arguments.since
     return Filter(

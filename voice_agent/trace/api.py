@@ -20,12 +20,12 @@ from starlette.routing import BaseRoute, Route
 
 from voice_agent.trace.access import COOKIE, Access
 from voice_agent.trace.errors import NotTraced, StoreError
-from voice_agent.trace.export import as_csv, as_json
 from voice_agent.trace.live import Live
 from voice_agent.trace.model import TOTAL, BudgetKey, Session, Turn
-from voice_agent.trace.queries import Filter, Sort, Traces, summary
-from voice_agent.trace.reader import Reader
-from voice_agent.trace.statistics import compare_runs, stats
+from voice_agent.trace.store.export import as_csv, as_json
+from voice_agent.trace.store.queries import Filter, Sort, Traces, summary
+from voice_agent.trace.store.reader import Reader
+from voice_agent.trace.store.statistics import compare_runs, stats
 
 HEARTBEAT_S = 15.0
 """A comment goes out on a silent feed this often, so that proxies keep it and lost ones end."""

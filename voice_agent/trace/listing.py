@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from voice_agent.trace.queries import COLUMNS
+from voice_agent.trace.store.columns import COLUMNS
 
 
 def turns(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:

@@ -75,9 +75,10 @@ class TraceObserver:
             if isinstance(event, FirstSound) and turns:
                 for name, value in self._measured(self._assembly.zero or now).items():
                     self._assembly.figure(name, value)
-                turns = self._assembly.again(now)
-                if turns[0].kind != "greeting":  # nobody waited for it
-                    self._on_first_sound(turns[0].judged(self._judge(turns[0])))
+                heard = self._assembly.decided(now)
+                turns = [heard] if heard is not None else []
+                if heard is not None and heard.kind != "greeting":  # nobody waited for that
+                    self._on_first_sound(heard.judged(self._judge(heard)))
             self._tell_all(turns)
 
     # ----- the services -----
@@ -87,42 +88,42 @@ class TraceObserver:
         with _harmless():
             match frame:
                 case LLMTextFrame(text=text) if self._tag is not None:
-                    self._assembly.llm_token(self._tag, now_ms(), text)
+                    self._assembly.work.llm_token(self._tag, now_ms(), text)
                 case ReplyStartFrame(turn=turn, revision=revision):
                     self._tag = Tag(turn, revision)
                 case LLMFullResponseStartFrame() if self._tag is not None:
-                    self._assembly.llm_began(self._tag, now_ms())
+                    self._assembly.work.llm_began(self._tag, now_ms())
                 case LLMFullResponseEndFrame() if self._tag is not None:
-                    self._assembly.llm_ended(self._tag, now_ms())
+                    self._assembly.work.llm_ended(self._tag, now_ms())
                 case LLMFiguresFrame():
                     tag = Tag(frame.turn, frame.revision)
-                    self._assembly.llm_figures(tag, _llm_figures(frame))
+                    self._assembly.work.llm_figures(tag, _llm_figures(frame))
                 case _:
                     pass
 
     def on_clause(self, tag: Tag) -> None:
         """A clause was given to the voice."""
-        self._assembly.clause(tag, now_ms())
+        self._assembly.work.clause(tag, now_ms())
 
     def on_audio(self, tag: Tag, ms: float) -> None:
         """Synthesized audio has come."""
-        self._assembly.audio(tag, now_ms(), ms)
+        self._assembly.work.audio(tag, now_ms(), ms)
 
     def on_synthesized(self, tag: Tag) -> None:
         """Everything written so far has been synthesized."""
-        self._assembly.synthesized(tag, now_ms())
+        self._assembly.work.synthesized(tag, now_ms())
 
     def tool_began(self, tag: Tag, call: str, name: str, *, read_only: bool) -> None:
         """The language model has called a tool."""
-        self._assembly.tool_began(tag, call, name, now_ms(), read_only=read_only)
+        self._assembly.work.tool_began(tag, call, name, now_ms(), read_only=read_only)
 
     def tool_ran(self, tag: Tag, call: str) -> None:
         """The tool begins to run."""
-        self._assembly.tool_ran(tag, call, now_ms())
+        self._assembly.work.tool_ran(tag, call, now_ms())
 
     def tool_ended(self, tag: Tag, call: str, *, failed: bool = False) -> None:
         """The tool has ended."""
-        self._assembly.tool_ended(tag, call, now_ms(), failed=failed)
+        self._assembly.work.tool_ended(tag, call, now_ms(), failed=failed)
 
     # ----- anything else -----
 

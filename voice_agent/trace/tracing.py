@@ -20,9 +20,9 @@ from voice_agent.trace.live import Live
 from voice_agent.trace.loop_lag import LoopLag
 from voice_agent.trace.metrics import Metrics
 from voice_agent.trace.model import Run, Session, Turn
-from voice_agent.trace.reader import Reader
-from voice_agent.trace.retention import Retention
-from voice_agent.trace.store import Recording, Store
+from voice_agent.trace.store.reader import Reader
+from voice_agent.trace.store.retention import Retention
+from voice_agent.trace.store.writer import Recording, Store
 from voice_agent.trace.totals import Totals
 
 if TYPE_CHECKING:

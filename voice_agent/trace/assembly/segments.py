@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from voice_agent.trace.marks import Answer, Closing, Marks, Release
+from voice_agent.trace.assembly.marks import Answer, Closing, Marks, Release
 from voice_agent.trace.model import Segment, Stage
 from voice_agent.turns.settings import TurnSettings
 

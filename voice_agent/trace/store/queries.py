@@ -1,7 +1,6 @@
-"""Reading traces back: lists by page, one turn, and the columns that statistics are made of.
+"""Reading traces back: lists by page, one turn, files of them.
 
-Every method opens the file for itself and is blocking. Counting and sorting happen in SQLite,
-percentiles in NumPy. A server asks through :mod:`voice_agent.trace.reader`.
+Every method opens the file for itself and is blocking. A server asks through the ``reader``.
 """
 
 from __future__ import annotations
@@ -15,17 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voice_agent.trace.errors import NotTraced
 from voice_agent.trace.model import STAGES, TOTAL, BudgetKey, Kind, Turn
-from voice_agent.trace.schema import open_to_read
+from voice_agent.trace.store.schema import open_to_read
 
 Sort = Literal["recent", "slowest"]
-COLUMNS: tuple[BudgetKey, ...] = (TOTAL, *STAGES)
-"""What there is a column of ms for: the whole and every stage."""
-_FETCHED = 2000
-"""Rows fetched at a time."""
 _ROW = (
     "id", "session", "run", "pipeline", "transport", "started_at", "kind", "verdict", "v2v_ms"
 )  # fmt: skip
@@ -79,19 +73,6 @@ class Page:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Latencies:
-    """The columns of the turns that were found, one row a turn."""
-
-    started_at: NDArray[np.float64]
-    """Wall clock, seconds since 1970; shape (n,)."""
-    missed: NDArray[np.bool_]
-    answered: NDArray[np.bool_]
-    """Which of them count in percentiles."""
-    ms: dict[BudgetKey, NDArray[np.float64]]
-    """ms waited, NaN where there was nothing to wait for; shape (n,) each."""
-
-
 class Traces:
     """The traces in one file.
 
@@ -118,11 +99,11 @@ class Traces:
         Raises:
             ValueError: ``cursor`` is not one that a page before this one ended with.
         """
-        column = "started_at" if sort == "recent" else _column(stage)
+        column = "started_at" if sort == "recent" else column_of(stage)
         condition, arguments = where.where()
         if sort == "slowest":
             condition += f" AND {column} IS NOT NULL"
-        with self._open() as database:
+        with self.open() as database:
             (total,) = database.execute(
                 f"SELECT count(*) FROM turns WHERE {condition}", arguments
             ).fetchone()
@@ -144,7 +125,7 @@ class Traces:
         Raises:
             NotTraced: There is none of this id.
         """
-        with self._open() as database:
+        with self.open() as database:
             row = database.execute(
                 f"SELECT document, {_RECORDED} FROM turns JOIN documents USING (key) WHERE id = ?",
                 (turn_id,),
@@ -164,7 +145,7 @@ class Traces:
         session, dash, number = text.rpartition("-")
         if not dash:
             session, number = ("" if text == "last" else text), ""
-        with self._open() as database:
+        with self.open() as database:
             found = database.execute(
                 "SELECT id, session FROM turns WHERE substr(session, 1, ?) = ? "
                 "AND (? = '' OR id = session || '-' || ?) ORDER BY started_at DESC",
@@ -182,7 +163,7 @@ class Traces:
         Raises:
             NotTraced: There is no such turn, or it was not recorded.
         """
-        with self._open() as database:
+        with self.open() as database:
             row = database.execute(
                 "SELECT wav FROM recordings JOIN turns USING (key) WHERE id = ?", (turn_id,)
             ).fetchone()
@@ -237,7 +218,7 @@ class Traces:
         if cursor is not None:
             conditions.append("(started_at, rowid) < (?, ?)")
             arguments += _position(cursor)
-        with self._open() as database:
+        with self.open() as database:
             rows = database.execute(
                 "SELECT started_at, rowid, id, run, pipeline, transport, caller, ended_at, reason "
                 f"FROM sessions WHERE {' AND '.join(conditions)} "
@@ -260,7 +241,7 @@ class Traces:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the lives of processes that have turns, the latest first."""
-        with self._open() as database:
+        with self.open() as database:
             rows = database.execute(
                 "SELECT runs.id, runs.pipeline, runs.version, runs.started_at, count(turns.key) "
                 "FROM runs LEFT JOIN turns ON turns.run = runs.id GROUP BY runs.id "
@@ -271,7 +252,7 @@ class Traces:
 
     def facets(self) -> dict[str, list[str]]:
         """Return the values there are to filter by."""
-        with self._open() as database:
+        with self.open() as database:
             # Of sessions there are many fewer than of turns.
             pipelines, transports, runs = (
                 [row[0] for row in database.execute(f"SELECT DISTINCT {column} FROM sessions")]
@@ -285,66 +266,17 @@ class Traces:
             "verdicts": ["ok", "missed", "none"],
         }
 
-    # ----- for statistics -----
-
-    def latencies(self, where: Filter) -> Latencies:
-        """Return the columns of every turn that is meant and over, oldest first."""
-        condition, arguments = where.where()
-        ms = ", ".join(_column(name) for name in COLUMNS)
-        parts: list[NDArray[np.float64]] = []
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT started_at, verdict = 'missed', kind = 'answered', {ms} FROM turns "
-                f"WHERE {condition} AND kind != 'open' ORDER BY started_at",
-                arguments,
-            )
-            while batch := rows.fetchmany(_FETCHED):
-                parts.append(np.array(batch, dtype=np.float64))
-        table = np.concatenate(parts) if parts else np.empty((0, 3 + len(COLUMNS)))
-        return Latencies(
-            table[:, 0],
-            np.nan_to_num(table[:, 1]) > 0,
-            table[:, 2] > 0,
-            {name: table[:, 3 + column] for column, name in enumerate(COLUMNS)},
-        )
-
-    def counts(self, where: Filter) -> dict[str, dict[str, int]]:
-        """Return how many turns there are of each kind and each verdict."""
-        condition, arguments = where.where()
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT kind, verdict, count(*) FROM turns WHERE {condition} GROUP BY 1, 2",
-                arguments,
-            ).fetchall()
-        kinds: dict[str, int] = {}
-        verdicts: dict[str, int] = {}
-        for kind, verdict, count in rows:
-            kinds[kind] = kinds.get(kind, 0) + count
-            verdicts[verdict or "none"] = verdicts.get(verdict or "none", 0) + count
-        return {"kinds": kinds, "verdicts": verdicts}
-
-    def budgets(self, where: Filter) -> dict[BudgetKey, float]:
-        """Return the budgets the latest of these turns was judged by."""
-        condition, arguments = where.where()
-        with self._open() as database:
-            row = database.execute(
-                "SELECT json_extract(document, '$.budgets') FROM turns JOIN documents USING (key) "
-                f"WHERE {condition} AND verdict IS NOT NULL ORDER BY started_at DESC LIMIT 1",
-                arguments,
-            ).fetchone()
-        made: dict[BudgetKey, float] = json.loads(row[0]) if row is not None else {}
-        return made
-
     def _each(self, where: Filter, columns: str) -> Iterator[tuple[Any, ...]]:
         condition, arguments = where.where()
-        with self._open() as database:
+        with self.open() as database:
             yield from database.execute(
                 f"SELECT {columns} FROM turns JOIN documents USING (key) "
                 f"WHERE {condition} ORDER BY started_at, turns.key",
                 arguments,
             )
 
-    def _open(self) -> closing[sqlite3.Connection]:
+    def open(self) -> closing[sqlite3.Connection]:
+        """Open the file to read, for as long as the block lasts."""
         return closing(open_to_read(self._path))
 
 
@@ -389,7 +321,8 @@ def _session(database: sqlite3.Connection, row: Sequence[Any]) -> dict[str, Any]
     }
 
 
-def _column(stage: BudgetKey) -> str:
+def column_of(stage: BudgetKey) -> str:
+    """Return the column of a stage's ms."""
     return f"{'v2v' if stage == TOTAL else stage}_ms"
 
 

@@ -21,8 +21,8 @@ from loguru import logger
 
 from voice_agent.trace.errors import StoreError
 from voice_agent.trace.model import STAGES, Run, Session, Turn
-from voice_agent.trace.retention import Retention
-from voice_agent.trace.schema import open_to_write
+from voice_agent.trace.store.retention import Retention
+from voice_agent.trace.store.schema import open_to_write
 
 QUEUE_MAX = 4096
 """Items waiting to be written: about a minute of a hundred conversations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from voice_agent.trace.marks import Answer, Call, Marks
+from voice_agent.trace.assembly.marks import Answer, Call, Marks
 from voice_agent.trace.model import Attributes, Span
 
 Outcome = Literal["hit", "miss", "dropped"]
@@ -73,7 +73,8 @@ def _answers(marks: Marks, now: float) -> Iterator[Span]:
         early = answer.asked < released - 0.5
         outcome = _outcome(answer, early=early)
         revision = {"revision": answer.tag.revision}
-        until = answer.dropped if answer.dropped is not None else now
+        stopped = [at for at in (answer.dropped, marks.stopped, marks.ended) if at is not None]
+        until = min([now, *stopped])
         for number, round_ in enumerate(answer.rounds, 1):
             attributes: dict[str, Any] = {**revision, "round": number, "tokens": round_.tokens}
             if round_.first_token is not None:

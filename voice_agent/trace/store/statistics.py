@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from voice_agent.trace.errors import NotTraced
 from voice_agent.trace.model import BudgetKey
-from voice_agent.trace.queries import COLUMNS, Filter, Latencies, Traces
+from voice_agent.trace.store.columns import COLUMNS, Latencies, budgets, counts, latencies
+from voice_agent.trace.store.queries import Filter, Traces
 
 PERCENTILES = (50, 95, 99)
 BINS = 40
@@ -33,8 +34,8 @@ def stats(traces: Traces, where: Filter, buckets: int) -> dict[str, Any]:
     Raises:
         StoreError: The file cannot be read.
     """
-    found, budgets = traces.latencies(where), traces.budgets(where)
-    return {**statistics(found, budgets, buckets), **traces.counts(where)}
+    made = statistics(latencies(traces, where), budgets(traces, where), buckets)
+    return {**made, **counts(traces, where)}
 
 
 def compare_runs(traces: Traces, a: str, b: str, where: Filter, buckets: int) -> dict[str, Any]:
@@ -53,22 +54,20 @@ def compare_runs(traces: Traces, a: str, b: str, where: Filter, buckets: int) ->
         label = f"{run['pipeline']} {run['version']}"
         side = stats(traces, of_run, buckets)
         sides.append({**run, "run": name, "label": label, "stats": side})
-        found.append(traces.latencies(of_run))
+        found.append(latencies(traces, of_run))
     return {"a": sides[0], "b": sides[1], "stages": compare(*found)}
 
 
-def statistics(
-    found: Latencies, budgets: Mapping[BudgetKey, float], buckets: int
-) -> dict[str, Any]:
+def statistics(found: Latencies, limits: Mapping[BudgetKey, float], buckets: int) -> dict[str, Any]:
     """Return percentiles and a distribution of every stage, and both over ``buckets`` of time."""
     answered = {name: _answered(found, name) for name in COLUMNS}
     return {
         "stages": {
             name: {
-                "budget_ms": budgets.get(name),
+                "budget_ms": limits.get(name),
                 **percentiles(ms),
                 "n": int(ms.size),
-                "over": over(ms, budgets.get(name)),
+                "over": over(ms, limits.get(name)),
                 "histogram": histogram(ms),
             }
             for name, ms in answered.items()

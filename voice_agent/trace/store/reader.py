@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from voice_agent.trace.queries import Traces
+from voice_agent.trace.store.queries import Traces
 
 NICENESS = 10
 

@@ -1,7 +1,7 @@
 """What is noted of one turn while it happens: moments on the monotonic clock, ms, nothing derived.
 
-Mutable on purpose: noting a moment costs an attribute. :mod:`voice_agent.trace.segments` and
-:mod:`voice_agent.trace.spans` make a turn of it.
+Mutable on purpose: noting a moment costs an attribute. The modules ``segments`` and ``spans`` make
+a turn of it.
 """
 
 from __future__ import annotations
@@ -159,6 +159,10 @@ class Marks:
     def answer(self) -> Answer | None:
         """The answer released last."""
         return self.answers.get(self.releases[-1].tag) if self.releases else None
+
+    def is_answered_by(self, tag: Tag) -> bool:
+        """Whether ``tag`` is the answer released last."""
+        return bool(self.releases) and self.releases[-1].tag == tag
 
     @property
     def over(self) -> bool:
