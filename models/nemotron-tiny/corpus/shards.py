@@ -52,8 +52,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--calls", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--short", type=float, default=0.4, help="share of calls with one matter")
-    parser.add_argument("--lessons", type=float, default=0.25, help="share of questions only")
+    parser.add_argument("--short", type=float, default=0.43, help="share of calls with one matter")
+    parser.add_argument("--lessons", type=float, default=0.22, help="share of questions only")
     parser.add_argument("--heard", type=Path, default=HEARD)
     options = parser.parse_args()
     whole = 1 - options.short - options.lessons
