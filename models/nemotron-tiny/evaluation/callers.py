@@ -22,8 +22,13 @@ from wording import Fill, Wordings, fill
 from voice_agent.agents.spoken import read_date, read_time, say_date, say_number, say_time
 
 HERE = Path(__file__).parent
-ELLIPTIC = re.compile(r"\b(again|that day|same|that time)\b")
-"""What was said of something before in another conversation makes no sense in ours."""
+ELLIPTIC = re.compile(
+    r"\b(again|that day|same|that time|instead of \w+|"
+    r"to(?:night|day|morrow)|this evening|\w+day|noon|lunch|"
+    r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b"
+)
+"""What was said of something before in another conversation makes no sense in ours, and a day or
+number that is part of a wording is not what our caller wants."""
 TURNS = 9
 """More than so many turns no caller has patience for."""
 

@@ -16,8 +16,11 @@ from line import Line
 from spoken_line import Ear
 from world import bella_notte
 
-DECLINES = ("cannot help you with that", "can only help", "cannot help")
+DECLINES = "cannot help you with that"
+REFUSES = ("I am sorry, I cannot", "I am sorry, that is not on the menu", "there is only me")
+"""Sentences that refuse as politely, but mistake what was asked for a dish, a fact or a wish."""
 TOPICS = ("address", "parking", "payment", "dogs", "children", "garden", "allergies")
+REFUSED = "the same, with any refusal"
 BOOKINGS = {
     "book": 1.0,
     "change": 0.3,
@@ -112,7 +115,11 @@ class Evaluation:
                 if amid:
                     await line.say("i'd like a table please")
                 answer = await line.say(said)
-                return not line.calls and any(words in answer for words in DECLINES)
+                looked = all(name in {"house", "menu"} for name, _ in line.calls)
+                refused = looked and any(words in answer for words in (DECLINES, *REFUSES))
+                self.scores.tried[REFUSED] += 1
+                self.scores.done[REFUSED] += refused
+                return not line.calls and DECLINES in answer
 
             await self._play("elsewhere declined", declines)
 
