@@ -59,6 +59,10 @@ class Gguf:
         if not calls:
             return {"role": "assistant", "content": text.strip()}
         first = calls[min(calls)]
+        try:
+            json.loads(first["arguments"] or "{}")
+        except ValueError:  # the engine drops such a call too
+            return {"role": "assistant", "content": text.strip()}
         function = {"name": first["name"], "arguments": first["arguments"] or "{}"}
         call = {"id": first["id"], "type": "function", "function": function}
         return {"role": "assistant", "content": None, "tool_calls": [call]}
