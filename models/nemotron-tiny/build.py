@@ -2,9 +2,8 @@
 
     voice-agent models build nemotron-tiny [--minutes 85] [--ranks 2] [--work DIR] [--out DIR]
 
-Two quiet cores train 10 to 15 million tokens in an hour and a half. Everything is written under
-``--work`` and the results copied to ``--out`` (this folder) at the end; begun again with the same
-``--work`` it goes on where it stopped.
+Everything is written under ``--work`` and the results copied to ``--out`` (this folder) at the end;
+begun again with the same ``--work`` it goes on where it stopped.
 """
 
 from __future__ import annotations

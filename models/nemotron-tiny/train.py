@@ -213,8 +213,8 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--tokens", type=int, default=6144, help="a step")
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--tokens", type=int, default=2048, help="a step of one rank")
+    parser.add_argument("--lr", type=float, default=3.5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ranks", type=int, default=1, help="processes that train together")
     parser.add_argument("--rank", type=int, default=0, help="which of them this is")
@@ -238,10 +238,12 @@ def main() -> None:
     if rank == 0:
         print(f"{sum(w.numel() for w in training.weights)} parameters", flush=True)
     budget, saved, told = arguments.minutes * 60, training.seconds, training.seconds
+    last = time.monotonic()
     while training.seconds < budget:
-        began = time.monotonic()
         found = training.step(next(source), arguments.lr * rate(training.seconds / budget))
-        training.clock(time.monotonic() - began)
+        now = time.monotonic()
+        training.clock(now - last)
+        last = now
         if training.steps % 20 < 2 and rank == 0:
             print(
                 f"step {training.steps} tokens {training.tokens} "
