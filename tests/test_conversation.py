@@ -167,3 +167,19 @@ async def test_a_language_model_whose_process_dies_costs_a_moment(
         assert caller.told("agent-turn")[-1]["text"].endswith(HELLO)
         await caller.until(lambda: len(caller.traced()) == 2)
         assert caller.traced()[-1].figures["tokens"] == 11
+
+
+async def test_the_shipped_language_model_books_a_table(calling: Any) -> None:
+    """A tool call in its own syntax, a row in the database, and the result said."""
+    shipped = ("llm.engine=llamacpp", "llm.model=nemotron-tiny", "persona=brief")
+    async with calling(*shipped) as caller:
+        caller.types("a table for four people tomorrow at seven please")
+        await caller.until(lambda: caller.seen(PlayedOut))
+        assert caller.bookings() == 1
+        said = caller.told("agent-turn")[-1]["text"]
+        assert "I have booked a table for four people tomorrow" in said
+        await caller.until(lambda: caller.traced())
+        figures = caller.traced()[-1].figures
+        assert figures["cached_tokens"] > figures["prompt_tokens"], (
+            "persona and tools were read before"
+        )
