@@ -34,7 +34,7 @@ def folder(tmp_path):
 async def test_the_bench_sees_what_the_agent_does(folder, tmp_path, monkeypatch):
     """It answers questions, cuts into pauses, ignores clicks and gives way to voices."""
     monkeypatch.setattr("voice_agent.load.bench.GREETING_S", 0.1)
-    monkeypatch.setattr("voice_agent.load.caller.LONG_QUIET_S", 0.6)
+    monkeypatch.setattr("voice_agent.load.speaking.LONG_QUIET_S", 0.6)
     lines, report = [], tmp_path / "bench.json"
     async with Peer(wait_ms=200, answer_s=2.0) as peer:
         code = await bench_turns(peer.url, wav_dir=folder, json_path=report, print=lines.append)
