@@ -69,7 +69,7 @@ class Server:
             )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
-        found = re.search(r"http://\S+", said)
+        found = re.search(r"https?://\S+", said)
         assert found, f"no server: {said}{self.log()}"
         self.url = found.group()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import audioop
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,6 @@ WEATHER = {
         "required": ["city"],
     },
 }
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose agent's tools are its client's."""
-    pipeline = Path(__file__).parent / "host.toml"
-    with Server(tmp_path_factory.mktemp("host"), "--pipeline", str(pipeline)) as running:
-        yield running
 
 
 async def write(talker: Talker, text: str) -> None:

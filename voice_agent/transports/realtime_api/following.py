@@ -29,6 +29,7 @@ from voice_agent.turns.events import (
     Drop,
     Event,
     Greet,
+    Hush,
     NoTurn,
     Release,
     Remember,
@@ -126,6 +127,9 @@ class Following:
                 return self._dropped(event, tag, actions)
             case Correct(turn, text):
                 return self._correct(turn, text)
+            case Hush() if self._talk.response is not None:
+                self._talk.response.paused()
+                return []
             case NoTurn() | Unduck():
                 return [*self._no_turn(), *self._settled()]
             case _:

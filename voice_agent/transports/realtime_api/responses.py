@@ -59,6 +59,8 @@ class Response:
     message: Item | None = None
     """The message under way."""
     tokens: Tokens = field(default_factory=Tokens)
+    _again: str = ""
+    """The last word heard, which is heard once more."""
     recited: bool = False
     """It is a line that was written beforehand, not by a language model."""
 
@@ -78,6 +80,12 @@ class Response:
     def heard(self, words: str, in_flight_ms: float) -> Events:
         """Words were heard; ``in_flight_ms`` of the audio sent was not by then."""
         events, message = self._open()
+        again, self._again = self._again, ""
+        first, _, rest = words.partition(" ")
+        if again and again == first:
+            words = rest
+        if not words:
+            return events
         delta = f" {words}" if message.text else words
         message.text = (message.text or "") + delta
         at_ms = max(0.0, message.audio_ms - in_flight_ms)
@@ -88,6 +96,11 @@ class Response:
             *events,
             self._event(api.ResponseAudioTranscriptDeltaEvent, kind, delta=delta, **place),
         ]
+
+    def paused(self) -> None:
+        """The voice was paused, and goes on from the last word: that is not said twice."""
+        if self.message is not None and self.message.words:
+            self._again = self.message.words[-1][0]
 
     def text(self, delta: str) -> Events:
         """The language model wrote something that is only read."""
