@@ -52,6 +52,8 @@ class Listening:
         """Media time of the next sample, 1/48000 s since the clock began."""
         self._recorded = False
         """The last piece was part of a recording, sent faster than it was spoken."""
+        self._recorded_until_ms = 0.0
+        """When that was: what had come by then is part of it."""
         self._until_ms: float | None = None
         """When the last piece was over."""
         self._ahead_ms = 0.0
@@ -96,7 +98,9 @@ class Listening:
         pcm, arrived_ms = self._pieces.popleft()
         ms = pcm.size / HEARD_HZ * 1000.0
         # A recording says nothing of when it was spoken: it is as if it were spoken now.
-        recorded = max(self._ahead_ms, self.waiting_ms) > AHEAD_MS
+        much = max(self._ahead_ms, self.waiting_ms) > AHEAD_MS
+        recorded = much or arrived_ms < self._recorded_until_ms
+        self._recorded_until_ms = now if recorded else self._recorded_until_ms
         self._ahead_ms, self._ahead_at_ms = self._level(now) + ms, now
         self.waiting_ms = max(0.0, self.waiting_ms - ms)
         begins, at_ms = self._sample, now if recorded else arrived_ms
@@ -107,9 +111,10 @@ class Listening:
             self._clock = MediaClock(0.0)
             self._clock.arrived(0, at_ms)
         self._recorded = recorded
-        # What waits behind it was captured by then, too.
+        # What waits behind it was captured by the time that the last of it came.
         behind = 0 if recorded else round(self.waiting_ms * MEDIA_HZ / 1000.0)
-        self._clock.arrived((self._sample + behind) & 0xFFFFFFFF, at_ms)
+        came_ms = self._pieces[-1][1] if behind and self._pieces else at_ms
+        self._clock.arrived((self._sample + behind) & 0xFFFFFFFF, came_ms)
         captured_ms = self._clock.captured_ms(begins)
         self._until_ms = captured_ms + ms
         self._places.append((captured_ms, self._heard_ms))
