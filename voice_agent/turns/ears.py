@@ -62,6 +62,7 @@ class Ears(FrameProcessor):
         self._on_gone = on_gone
         self._listening: asyncio.Task[None] | None = None
         self._starved: asyncio.TimerHandle | None = None
+        self._starved_ms = STARVED_MS
         self._unscored = np.empty(0, dtype=np.int16)
         self._remembered: deque[tuple[float, float, Pcm]] = deque()
         """When each packet was captured, when it arrived, and what was in it."""
@@ -82,9 +83,10 @@ class Ears(FrameProcessor):
             await self.cancel_task(self._listening)
             self._listening = None
 
-    def configure(self, settings: VadSettings) -> None:
-        """Go by other settings from now on."""
+    def configure(self, settings: VadSettings, *, starved_ms: float = STARVED_MS) -> None:
+        """Go by other settings from now on; ``starved_ms``: see ``STARVED_MS``."""
         self._tracker.configure(settings)
+        self._starved_ms = starved_ms
 
     def remembered(self, since_ms: float) -> Pcm:
         """Return the audio captured since then, the last 8 s at most; 16 kHz mono, shape (n,)."""
@@ -108,7 +110,7 @@ class Ears(FrameProcessor):
             await self._score(heard)
             if self._tracker.on:
                 loop = asyncio.get_running_loop()
-                self._starved = loop.call_later(STARVED_MS / 1000.0, self._starve)
+                self._starved = loop.call_later(self._starved_ms / 1000.0, self._starve)
         self._starve()
         self._on_gone()
 

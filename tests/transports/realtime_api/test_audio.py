@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_agent.transports.realtime_api.audio import AHEAD_MS, PIECE_MS, Listening, Speaking
+from voice_agent.transports.realtime_api.audio import AHEAD_MS, Listening, Speaking
 
 
 def pcm(ms: float) -> bytes:

@@ -40,6 +40,10 @@ from voice_agent.turns.playout import PlayoutEvent
 from voice_agent.turns.settings import VadSettings
 from voice_agent.turns.state import State, User
 
+STARVED_MS = 400.0
+"""A stream holds audio back where a datagram would be lost: only after this long without any has
+the client stopped sending it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -175,7 +179,7 @@ class RealtimeClient:
             lower = vad.release_threshold / max(vad.threshold, 0.01)
             changes = {"threshold": threshold, "release_threshold": threshold * min(1.0, lower)}
             vad = vad.model_copy(update=changes)
-        self._control.ears.configure(vad)
+        self._control.ears.configure(vad, starved_ms=STARVED_MS)
 
     def _serve(self, wishes: Wishes) -> None:
         known, self._wishes = self._wishes, wishes
