@@ -113,9 +113,19 @@ class Talker:
         kinds = [event.type for event in self.events[since:]]
         return [kind for index, kind in enumerate(kinds) if not index or kinds[index - 1] != kind]
 
-    async def answer(self, since: int = 0) -> tuple[Any, str]:
-        """Return the next finished response and what it said."""
-        done = await self.until("response.done", since=since)
+    @staticmethod
+    def of_item(item_id: str) -> Callable[[Any], bool]:
+        """Fits the events of one item."""
+        return lambda event: bool(event.item_id == item_id)
+
+    async def answer(self, since: int = 0, status: str = "") -> tuple[Any, str]:
+        """Return the next finished response, of ``status`` if given, and what it said.
+
+        A turn that was decided and taken back has a cancelled one.
+        """
+        done = await self.until(
+            "response.done", lambda event: status in ("", event.response.status), since
+        )
         said = [
             part.transcript or part.text
             for item in done.response.output or []
