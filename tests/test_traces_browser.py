@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +28,9 @@ BOOKING = FIXTURES / "a-table-for-four-tomorrow-at-seven.wav"
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The default pipeline, which keeps words as well."""
-    with Server(tmp_path_factory.mktemp("traced"), "--set", "trace.transcripts=true") as running:
+    """The default pipeline, which keeps words and voices as well."""
+    keeping = ["--set", "trace.transcripts=true", "--set", "trace.audio=true"]
+    with Server(tmp_path_factory.mktemp("traced"), *keeping) as running:
         yield running
 
 
@@ -63,12 +65,12 @@ def visit(browser: Browser) -> Iterator[Visit]:
         context.close()
 
 
-def calling(server: Server) -> subprocess.Popen[bytes]:
-    """A caller who asks a question and books a table, under way."""
+def calling(server: Server, *says: Path) -> subprocess.Popen[bytes]:
+    """A caller, under way."""
     command = [sys.executable, "-m", "voice_agent", "call", "--url", server.url]
-    return subprocess.Popen(
-        [*command, "--wav", str(QUESTION), "--wav", str(BOOKING)], stdout=subprocess.DEVNULL
-    )
+    for wav in says:
+        command += ["--wav", str(wav)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 def asked(server: Server, path: str) -> Any:
@@ -82,7 +84,7 @@ def test_a_call_is_followed_turn_by_turn(visit: Visit, traced: Server) -> None:
     expect(page.locator("#live")).to_have_text("Live")
     expect(page.locator(".nothing")).to_contain_text("No turn yet")
     sessions = visit(f"{traced.url}/traces/?view=sessions")
-    call = calling(traced)
+    call = calling(traced, QUESTION, BOOKING)
     try:
         expect(sessions.locator(".sessions")).to_contain_text("talking now")
         turns = page.locator(".turns tbody tr:not(.spacer)")
@@ -100,10 +102,16 @@ def test_a_call_is_followed_turn_by_turn(visit: Visit, traced: Server) -> None:
     expect(heard.first).to_contain_text("embedded · webrtc")
 
 
+def first_turn(server: Server) -> Any:
+    """The first question that was asked aloud, whole."""
+    newest_first = asked(server, "turns")["turns"]
+    found = next(turn for turn in reversed(newest_first) if turn["turn"] == 1)
+    return asked(server, f"turns/{found['id']}")
+
+
 def test_a_turn_is_explained(visit: Visit, traced: Server) -> None:
     """What the page draws is what the trace says: waits, causes, guesses, words, neighbours."""
-    first = next(turn for turn in asked(traced, "turns")["turns"][::-1] if turn["turn"] == 1)
-    turn = asked(traced, f"turns/{first['id']}")
+    turn = first_turn(traced)
     page = visit(f"{traced.url}/traces/?turn={turn['id']}")
     expect(page.locator(".turn-head h2")).to_contain_text(f"{turn['v2v_ms']:,.0f}\u00a0ms")
     assert sum(s["ms"] for s in turn["segments"]) == pytest.approx(turn["v2v_ms"], abs=1)
@@ -133,6 +141,32 @@ def test_a_turn_is_explained(visit: Visit, traced: Server) -> None:
     expect(page.locator(".said dd").nth(0)).to_have_text(following["words"]["user"])
     for name in {span["name"] for span in following["spans"]}:
         expect(page.locator(f'.wf-row[data-row="{name}"]')).to_be_visible()
+
+
+DRAWN = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+    .data.filter((_, index) => index % 4 === 3).reduce((drawn, alpha) => drawn + (alpha > 0), 0)"""
+
+
+def test_a_turn_is_heard_again(visit: Visit, traced: Server) -> None:
+    """Both voices lie on the waterfall's axis; a click there plays from that moment on."""
+    turn = first_turn(traced)
+    page = visit(f"{traced.url}/traces/?turn={turn['id']}")
+    page.get_by_role("button", name="Whole turn").click()
+    for side in ("user", "agent"):
+        wave = page.locator(f'.wf-track[data-row="{side}"] .wave')
+        expect(wave).to_be_visible()
+        assert wave.evaluate(DRAWN) > 100, f"nothing is drawn of the {side}"
+    player = page.locator("audio")
+    voice = next(span for span in turn["spans"] if span["name"] == "user")
+    length_ms = player.evaluate("player => player.duration * 1000")
+    begins_ms = turn["ended_ms"] - length_ms
+    assert begins_ms < voice["start_ms"], "the recording begins before the caller's voice"
+    expect(page.locator(".playhead")).to_be_hidden()
+    box = page.locator(".wf-axis").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".playhead")).to_be_visible()
+    assert player.evaluate("player => player.currentTime") > 0
 
 
 def test_the_last_answer_leads_to_its_turn(visit: Visit, traced: Server) -> None:
@@ -188,9 +222,9 @@ def test_a_restarted_server_is_another_run(visit: Visit, traced: Server) -> None
     expect(page.locator("#live")).to_have_text("Live")
     expect(page.locator("#error")).to_be_empty()
     expect(rows).to_have_count(before)
-    call = calling(traced)
+    call = calling(traced, QUESTION)
     try:
-        expect(rows).to_have_count(before + 3)
+        expect(rows).to_have_count(before + 2)
     finally:
         call.kill()
         call.wait()

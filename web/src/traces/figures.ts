@@ -30,8 +30,9 @@ const FIGURES: Record<string, readonly [label: string, show: Show]> = {
   answer_ms: ["answer proper after", format.ms],
   loop_lag_ms: ["event loop's lag", format.ms],
   rtt_ms: ["network round trip", format.ms],
-  jitter_packets: ["jitter buffer, packets", format.number],
-  lost_packets: ["packets lost", format.count],
+  in_jitter_packets: ["jitter buffer, packets", format.number],
+  in_late: ["packets too late", format.count],
+  in_lost: ["packets lost", format.count],
 };
 
 /** Label and value of each figure, known ones first and in their order. */

@@ -68,7 +68,8 @@ export interface Turn extends TurnSummary {
   spans: Span[];
   events: TraceEvent[];
   words: Words | null;
-  audio: { start_ms: number; length_ms: number } | null;
+  /** A recording exists; it ends with the turn. */
+  audio: boolean;
 }
 
 export interface Session {

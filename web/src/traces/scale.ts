@@ -40,7 +40,6 @@ export function wholeTurn(turn: Turn): Domain {
     ...turn.spans.flatMap((span) => [span.start_ms, span.end_ms]),
     ...turn.events.map((event) => event.at_ms),
   ];
-  if (turn.audio) times.push(turn.audio.start_ms, turn.audio.start_ms + turn.audio.length_ms);
   return aired({ from: Math.min(...times), to: Math.max(...times) });
 }
 

@@ -59,7 +59,7 @@ export function groups(turn: Turn): Group[] {
   const voices = turn.spans.filter(isVoice);
   const work = turn.spans.filter((span) => !isVoice(span));
   return [
-    { title: "Voices", rows: [...spanRows(voices, "voice"), ...unspokenRows(turn, voices)] },
+    { title: "Voices", rows: voiceRows(turn, voices) },
     { title: "What was waited for", rows: waits(turn) },
     { title: "What ran meanwhile", rows: spanRows(work, "span") },
     { title: "What happened", rows: eventRows(turn.events) },
@@ -67,11 +67,18 @@ export function groups(turn: Turn): Group[] {
 }
 
 /** A recording has both sides, and so both are drawn, even one that said nothing. */
-function unspokenRows(turn: Turn, voices: readonly Span[]): Row[] {
-  if (!turn.audio) return [];
-  return ["user", "agent"]
-    .filter((name) => !voices.some((span) => span.name === name))
-    .map((name) => ({ id: name, label: spanLabel(name), figure: "", lanes: [[]] }));
+function voiceRows(turn: Turn, voices: readonly Span[]): Row[] {
+  const rows = spanRows(voices, "voice");
+  if (!turn.audio) return rows;
+  return ["user", "agent"].map(
+    (name) =>
+      rows.find((row) => row.id === name) ?? {
+        id: name,
+        label: spanLabel(name),
+        figure: "",
+        lanes: [[]],
+      },
+  );
 }
 
 const isVoice = (span: Span): boolean => span.name === "user" || span.name === "agent";

@@ -2,7 +2,7 @@
 import { stageLabel, TOTAL } from "../stages";
 import type { Notice } from "../words";
 import * as format from "./format";
-import type { Attributes, ComparedStage, Kind, Segment, Span, TurnSummary } from "./model";
+import type { Attributes, ComparedStage, Kind, Segment, Span, Turn, TurnSummary } from "./model";
 
 export const KINDS: Record<Kind, string> = {
   open: "in progress",
@@ -140,15 +140,17 @@ const EVENTS: Record<string, string> = {
 /** The name of an event for people; unknown ones are shown as they are. */
 export const eventLabel = (name: string): string => EVENTS[name] ?? name.replace(/[_.-]+/g, " ");
 
-/** What the time axis begins with, and how the way from there to the first sound is called. */
-export const ZERO: Record<Kind, readonly [flag: string, way: string]> = {
-  open: ["voice ended", "from the end of the caller's voice to the first sound"],
-  answered: ["voice ended", "from the end of the caller's voice to the first sound of the answer"],
-  interrupted: ["voice ended", "from the end of the caller's voice to the first sound"],
-  failed: ["voice ended", "from the end of the caller's voice to the first sound"],
-  greeting: ["line open", "from the open line to the first sound of the greeting"],
-  typed: ["typed", "from the typed message to the first sound of the answer"],
-};
+/** What the time axis counts from, and how the way from there to the first sound is called. */
+export function zero(turn: Turn): { flag: string; way: string } {
+  if (turn.kind === "greeting") {
+    return { flag: "line open", way: "from the open line to the first sound of the greeting" };
+  }
+  if (turn.kind === "typed" || !turn.spans.some((span) => span.name === "user")) {
+    return { flag: "typed", way: "from the typed message to the first sound of the answer" };
+  }
+  const way = "from the end of the caller's voice to the first sound of the answer";
+  return { flag: "voice ended", way };
+}
 
 /** Attributes as "revision 2, words 3", words that were said first and in quotes; "" for none. */
 export function attributes(values: Attributes): string {

@@ -32,6 +32,6 @@ export const turn = (more: Partial<Turn> = {}): Turn => ({
   figures: {},
   budgets: { voice_to_voice: 500 },
   words: null,
-  audio: null,
+  audio: false,
   ...more,
 });

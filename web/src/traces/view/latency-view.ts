@@ -41,7 +41,7 @@ export class LatencyView implements View {
   private readonly cards: HTMLElement[];
   private readonly empty = make("div");
   private route: Route = HOME;
-  private readonly follow = throttled(() => void this.refresh().catch(this.failed), REFRESH_MS);
+  private readonly follow = throttled(() => this.refresh().catch(this.failed), REFRESH_MS);
 
   constructor(
     navigate: Navigate,

@@ -1,4 +1,7 @@
-/** A turn's recording: played by the browser, and drawn as two waveforms on the waterfall's axis. */
+/**
+ * A turn's recording: played by the browser, and drawn as two waveforms on the waterfall's axis. It
+ * ends with the turn, so that its length says where it began.
+ */
 import { make } from "../../view/dom";
 import * as api from "../api";
 import type { Turn } from "../model";
@@ -14,7 +17,8 @@ export class Recording {
   readonly element = make("div", "recording");
   private readonly player = make("audio");
   private readonly note = make("p", "quiet");
-  private readonly start_ms: number;
+  /** Where it begins on the turn's axis; known when it is loaded. */
+  private start_ms: number | null = null;
   private sound: AudioBuffer | null = null;
   private frame = 0;
 
@@ -23,7 +27,6 @@ export class Recording {
     /** Told where the playing is, ms on the turn's axis; null when it stops. */
     private readonly playing: (at_ms: number | null) => void,
   ) {
-    this.start_ms = turn.audio?.start_ms ?? 0;
     this.player.controls = true;
     this.player.preload = "metadata";
     this.player.src = api.audioUrl(turn.id);
@@ -42,6 +45,8 @@ export class Recording {
       if (!answer.ok) throw new Error(String(answer.status));
       const context = new OfflineAudioContext(2, 1, DRAWN_HZ);
       this.sound = await context.decodeAudioData(await answer.arrayBuffer());
+      const { ended_ms, v2v_ms } = this.turn;
+      this.start_ms = Math.max(ended_ms ?? 0, v2v_ms ?? 0) - this.sound.duration * 1000;
       return true;
     } catch {
       this.missing();
@@ -65,6 +70,7 @@ export class Recording {
 
   /** Play from a place on the turn's axis. */
   listen(at_ms: number): void {
+    if (this.start_ms === null) return;
     const at = (at_ms - this.start_ms) / 1000;
     if (at < 0 || at > this.player.duration) return;
     this.player.currentTime = at;
@@ -80,7 +86,7 @@ export class Recording {
 
   private follow(): void {
     cancelAnimationFrame(this.frame);
-    this.playing(this.start_ms + this.player.currentTime * 1000);
+    if (this.start_ms !== null) this.playing(this.start_ms + this.player.currentTime * 1000);
     if (!this.player.paused) this.frame = requestAnimationFrame(() => this.follow());
   }
 
@@ -106,7 +112,7 @@ export class Recording {
     if (!context || width === 0) return;
     context.fillStyle = getComputedStyle(canvas).color;
     const perMs = DRAWN_HZ / 1000;
-    const from = (domain.from - this.start_ms) * perMs;
+    const from = (domain.from - (this.start_ms ?? 0)) * perMs;
     const perColumn = ((domain.to - domain.from) * perMs) / width;
     peaks(samples, from, perColumn, width).forEach((peak, column) => {
       const tall = Math.max(peak > 0 ? ratio : 0, peak * height);

@@ -35,7 +35,7 @@ export class SessionsView implements View {
   private sessions: Session[] = [];
   private next: string | null = null;
   private loading = false;
-  private readonly follow = throttled(() => void this.refresh().catch(this.failed), REFRESH_MS);
+  private readonly follow = throttled(() => this.refresh().catch(this.failed), REFRESH_MS);
 
   constructor(private readonly failed: (error: unknown) => void) {
     this.table.element.hidden = true;

@@ -7,7 +7,7 @@ import type { Segment, Turn } from "../model";
 import { EVENT_SYMBOLS } from "./waterfall-marks";
 import { stageName, tableOf } from "./parts";
 import { unheard } from "../unheard";
-import { attributes, eventLabel, LEFT_OUT, took, ZERO } from "../words";
+import { attributes, eventLabel, LEFT_OUT, took, zero } from "../words";
 
 /** Every segment with what it was waited for, and their sum. */
 export function waitsTable(turn: Turn): HTMLElement {
@@ -27,7 +27,7 @@ export function waitsTable(turn: Turn): HTMLElement {
     make("b", "", "together"),
     make("b", "", format.number(turn.v2v_ms)),
     total === undefined ? "–" : budgetOf(total, turn.v2v_ms),
-    make("span", "cause", ZERO[turn.kind][1]),
+    make("span", "cause", zero(turn).way),
   ];
   const heads = ["Wait", "ms", "Budget", "Why"];
   const table = tableOf("Each wait, its budget and its cause", heads, [...rows, sum], [1, 2]);

@@ -27,7 +27,7 @@ export class TurnView implements View {
   private recording: Recording | null = null;
   private id = "";
   private sessionId = "";
-  private readonly follow = throttled(() => void this.refresh().catch(this.failed), REFRESH_MS);
+  private readonly follow = throttled(() => this.refresh().catch(this.failed), REFRESH_MS);
 
   constructor(
     tip: Tip,

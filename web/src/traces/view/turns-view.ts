@@ -3,7 +3,7 @@ import { TOTAL } from "../../stages";
 import { make } from "../../view/dom";
 import * as api from "../api";
 import * as format from "../format";
-import type { Stats, TurnSummary } from "../model";
+import type { Stats, TurnPage, TurnSummary } from "../model";
 import { type Filters, HOME, isFiltered, matches, type Route } from "../route";
 import { roundUp } from "../scale";
 import { PercentileChart } from "./chart";
@@ -43,10 +43,7 @@ export class TurnsView implements View {
   private total = 0;
   private loading = false;
   private scale = DEFAULT_SCALE_MS;
-  private readonly followFigures = throttled(
-    () => void this.showFigures().catch(ignored),
-    REFRESH_MS,
-  );
+  private readonly followFigures = throttled(() => this.showFigures().catch(ignored), REFRESH_MS);
 
   constructor(
     navigate: Navigate,
@@ -75,8 +72,12 @@ export class TurnsView implements View {
 
   async refresh(): Promise<void> {
     const { filters, sort } = this.route;
-    const first = this.list.run((signal) => api.turns(filters, sort, null, signal));
-    const [page] = await Promise.all([first, this.showFigures()]);
+    const page = this.list.run((signal) => api.turns(filters, sort, null, signal));
+    // Of very many turns the figures take a moment; the list does not wait for them.
+    await Promise.all([page.then((first) => this.begin(first)), this.showFigures()]);
+  }
+
+  private begin(page: TurnPage): void {
     this.turns = page.turns;
     this.next = page.next;
     this.total = page.total;
@@ -174,6 +175,7 @@ export class TurnsView implements View {
     const when = link({ turn: turn.id }, format.moment(turn.started_at), "row-link");
     when.title = format.fullMoment(turn.started_at);
     const after = make("span", "v2v", turn.v2v_ms === null ? "–" : format.ms(turn.v2v_ms));
+    after.dataset.kind = turn.kind;
     const kind = make("span", "kind", kindLabel(turn.kind));
     kind.dataset.kind = turn.kind;
     const where = make("span", "quiet", `${turn.pipeline} · ${turn.transport}`);

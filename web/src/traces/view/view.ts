@@ -34,23 +34,29 @@ export class Latest {
 /** The feed tells of a turn before it is in the file that everything else is read from. */
 const WRITTEN_MS = 500;
 
+/** What takes long is done so many times less often than it could be. */
+const RESTS = 10;
+
 /**
- * Calls `act` soon after it is asked to and at most every `every_ms`; always once more when
- * everything that was told until then is in the file.
+ * Calls `act` soon after it is asked to and at most every `every_ms`, less often when it takes
+ * long; always once more when everything that was told until then is in the file.
  */
-export function throttled(act: () => void, every_ms: number): () => void {
+export function throttled(act: () => unknown, every_ms: number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let last = -Infinity;
   let asked = -Infinity;
+  let took = 0;
   const schedule = () => {
-    const now = performance.now();
-    timer = setTimeout(run, Math.max(WRITTEN_MS, last + every_ms - now));
+    const due = last + Math.max(every_ms, RESTS * took);
+    timer = setTimeout(run, Math.max(WRITTEN_MS, due - performance.now()));
   };
-  const run = () => {
+  const run = async () => {
     timer = undefined;
     last = performance.now();
-    act();
-    if (last - asked < WRITTEN_MS) schedule();
+    const again = last - asked < WRITTEN_MS;
+    await act();
+    took = performance.now() - last;
+    if (again && timer === undefined) schedule();
   };
   return () => {
     asked = performance.now();

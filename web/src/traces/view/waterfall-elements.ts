@@ -86,6 +86,15 @@ export function placeItem(item: Item, element: HTMLElement, domain: Domain, widt
   element.classList.toggle("cut-right", item.end_ms > domain.to);
 }
 
+/** Lanes with nothing to see take no room; one always stays. */
+export function hideEmptyLanes(track: HTMLElement): void {
+  const lanes = [...track.querySelectorAll<HTMLElement>(".lane")];
+  for (const lane of lanes) lane.hidden = ![...lane.children].some((item) => !isHidden(item));
+  if (lanes[0] && lanes.every((lane) => lane.hidden)) lanes[0].hidden = false;
+}
+
+const isHidden = (item: Element): boolean => item instanceof HTMLElement && item.hidden;
+
 /** Causes end where the waiting begins, if there they can be read. */
 export function placeNote(note: HTMLElement, domain: Domain, width: number): void {
   const room = Math.min(1, position(domain, 0));

@@ -4,7 +4,7 @@ import { make } from "../../view/dom";
 import * as format from "../format";
 import type { Turn } from "../model";
 import { type Domain, position } from "../scale";
-import { ZERO } from "../words";
+import { zero } from "../words";
 import { place } from "./parts";
 
 /** Symbols (`#i-...`) by event; others get a dot. */
@@ -55,7 +55,7 @@ export function axisFlags(turn: Turn, domain: Domain, width: number): HTMLElemen
     place(flag, at);
     flags.push(flag);
   };
-  add(0, ZERO[turn.kind][0], "zero", 0, true);
+  add(0, zero(turn).flag, "zero", 0, true);
   if (turn.v2v_ms !== null) {
     add(turn.v2v_ms, `first sound ${format.ms(turn.v2v_ms)}`, "first-sound", 0, false);
   }

@@ -18,6 +18,7 @@ import {
 import { groups, type Item, type Row } from "../waterfall";
 import { TOTAL } from "../../stages";
 import {
+  hideEmptyLanes,
   itemElement,
   overlay,
   placeClipped,
@@ -176,6 +177,7 @@ export class WaterfallView {
     if (!turn) return;
     this.width = this.axis.clientWidth;
     for (const { item, element } of this.drawn) placeItem(item, element, domain, this.width);
+    for (const track of this.tracks) hideEmptyLanes(track);
     for (const track of this.tracks) {
       const allowed = track.querySelector<HTMLElement>(".allowance");
       if (allowed)
