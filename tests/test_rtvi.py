@@ -27,6 +27,7 @@ class Browser:
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.did: list[Any] = []
+        self.heard = ""
         self.client = RtviClient(
             self.told.append,
             {"conversation": "c", "agent": "Bella Notte", "pipeline": "test"},
@@ -34,6 +35,7 @@ class Browser:
             on_ready=lambda: self.did.append("ready"),
             on_hang_up=lambda: self.did.append("gone"),
             on_client_message=lambda kind, data: kind == "script",
+            heard=lambda tag: self.heard,
         )
 
     def say(self, kind: str, data: dict[str, Any] | None = None) -> None:
@@ -91,10 +93,12 @@ def test_words_of_both_sides_are_told_as_they_are_heard() -> None:
 
 
 def test_an_interrupted_answer_is_told_as_what_was_heard() -> None:
-    """The page shows where it was cut off."""
+    """The page shows where it was cut off; a word said again after a pause stands there once."""
     browser = Browser()
+    browser.heard = "We are"
     browser.see(FirstSound(TAG), state=state(agent=Agent.SPEAKING))
     browser.see(WordsPlayed(TAG, "We are"), state=state(agent=Agent.SPEAKING))
+    browser.see(WordsPlayed(TAG, "are"), state=state(agent=Agent.SPEAKING))
     browser.see(Tick(), Stop(TAG), state=state(User.SPEAKING, Agent.STOPPED))
     turn = browser.told[-2]["data"]
     assert (turn["type"], turn["text"], turn["interrupted"]) == ("agent-turn", "We are", True)

@@ -195,6 +195,7 @@ class Conversation:
                 on_ready=self._greet,
                 on_hang_up=lambda: self.hang_up("gone"),
                 on_client_message=self._on_client_message,
+                heard=self._playout.heard,
             )
         )
         taking.observe(self._observe)

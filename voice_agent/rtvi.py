@@ -25,6 +25,7 @@ from voice_agent.turns.events import (
     Resume,
     Retract,
     Stop,
+    Tag,
     Unduck,
     VoiceStarted,
 )
@@ -57,6 +58,7 @@ class RtviClient:
         on_ready: Called once, when the client listens.
         on_hang_up: Called when the client asks for the end.
         on_client_message: Takes a message of our own kind (type, data); False: not understood.
+        heard: Returns what was heard of an answer, as the agent remembers it.
     """
 
     greets_itself = False
@@ -70,6 +72,7 @@ class RtviClient:
         on_ready: Callable[[], None],
         on_hang_up: Callable[[], None],
         on_client_message: Callable[[str, Any], bool],
+        heard: Callable[[Tag], str],
     ) -> None:
         self._send = send
         self._session = session
@@ -77,9 +80,9 @@ class RtviClient:
         self._on_ready = on_ready
         self._on_hang_up = on_hang_up
         self._on_client_message = on_client_message
+        self._heard = heard
         self._label = ""
         self._user_speaking = False
-        self._answer: list[str] = []
         self._told_text = ""
 
     # ----- to the client -----
@@ -103,10 +106,8 @@ class RtviClient:
             case Heard():
                 self._tell_transcript(state.text, final=False)
             case FirstSound():
-                self._answer.clear()
                 self.tell(rtvi.BotStartedSpeakingMessage())
             case WordsPlayed(_, text):
-                self._answer.append(text)
                 self.tell(rtvi.BotTTSTextMessage(data=rtvi.TextMessageData(text=text)))
             case PlayedOut(tag, text):
                 self._tell_answer(tag.turn, text, interrupted=False)
@@ -123,7 +124,7 @@ class RtviClient:
                 case Retract():
                     self._told_text = ""
                 case Stop(tag):
-                    self._tell_answer(tag.turn, " ".join(self._answer), interrupted=True)
+                    self._tell_answer(tag.turn, self._heard(tag), interrupted=True)
                 case Resume():
                     self.tell(rtvi.BotStartedSpeakingMessage())
                 case Unduck() | NoTurn():
@@ -161,7 +162,6 @@ class RtviClient:
         self.tell_server(
             {"type": "agent-turn", "turn": turn, "text": text, "interrupted": interrupted}
         )
-        self._answer.clear()
 
     async def close(self) -> None:
         """Nothing was begun that would have to be ended."""
