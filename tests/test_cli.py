@@ -75,7 +75,7 @@ def test_pipelines_lists_what_is_shipped():
     """Name, engines, description."""
     done = voice_agent("pipelines")
     assert done.returncode == 0
-    assert re.search(r"^embedded +pocketsphinx -> scripted -> espeak$", done.stdout, re.M)
+    assert re.search(r"^embedded +pocketsphinx -> llamacpp -> espeak$", done.stdout, re.M)
 
 
 def test_models_lists_what_is_shipped():
@@ -98,7 +98,7 @@ def test_models_lists_what_is_shipped():
         (("serve", "--pipeline", "no/such.toml"), "--pipeline: no/such.toml: no such pipeline"),
         (("serve", "--set", "llm.temprature=1"), "llm.temprature: no such key"),
         (("serve", "--set", "asr.engine=ears"), "should be one of: pocketsphinx"),
-        (("serve", "--set", "llm.script=nowhere.toml"), "nowhere.toml"),
+        (("serve", "--set", "llm.model=nowhere.gguf"), "nowhere.toml"),
         (("serve", "--host", "192.0.2.1", "--port", "0"), "not an address of this machine"),
         (("models", "build", "smart-turn"), "models/smart-turn has no build.py"),
         (("call",), "--wav"),
@@ -255,11 +255,11 @@ def test_doctor_finds_this_machine_fit():
 @pytest.mark.slow
 def test_doctor_says_what_does_not_work_and_goes_on():
     """A broken pipeline is a fail; what does not depend on it is examined all the same."""
-    done = voice_agent("doctor", "--json", "--set", "llm.script=nowhere.toml")
+    done = voice_agent("doctor", "--json", "--set", "llm.model=nowhere.gguf")
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert done.returncode == 1
     assert checks["llm"]["status"] == "fail"
-    assert "nowhere.toml" in checks["llm"]["found"]
+    assert "nowhere.gguf" in checks["llm"]["found"]
     assert checks["webrtc"]["status"] == "ok"
 
 
