@@ -110,10 +110,15 @@ class Traces:
             if cursor is not None:
                 condition += f" AND ({column}, turns.key) < (?, ?)"
                 arguments += _position(cursor)
+            # The page first: a document is read for each of its rows, not for all that are sorted.
+            page = (
+                f"SELECT key, {column} AS at FROM turns WHERE {condition} "
+                f"ORDER BY {column} DESC, key DESC LIMIT ?"
+            )
             rows = database.execute(
-                f"SELECT {column}, turns.key, json_remove(document, '$.spans', '$.events', "
-                f"'$.words'), {_RECORDED} FROM turns JOIN documents USING (key) "
-                f"WHERE {condition} ORDER BY {column} DESC, turns.key DESC LIMIT ?",
+                f"SELECT at, turns.key, json_remove(document, '$.spans', '$.events', '$.words'), "
+                f"{_RECORDED} FROM ({page}) AS turns JOIN documents USING (key) "
+                "ORDER BY at DESC, turns.key DESC",
                 [*arguments, limit + 1],
             ).fetchall()
         made = [summary(json.loads(row[2]), recorded=row[3]) for row in rows[:limit]]
