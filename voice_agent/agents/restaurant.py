@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from voice_agent.agents.agent import Agent, AgentError
 from voice_agent.agents.bookings import Booking, BookingStore, NoTableError
@@ -31,11 +31,17 @@ from voice_agent.agents.restaurant_arguments import (
     FindBooking,
     LookForTable,
 )
+from voice_agent.agents.restaurant_rules import (
+    Refusal,
+    RestaurantSettings,
+    Rules,
+    read_name,
+    read_phone,
+)
 from voice_agent.agents.restaurant_words import facts, said_booking, say_offer
 from voice_agent.agents.spoken import (
     WEEKDAYS,
     read_date,
-    read_time,
     say_date,
     say_number,
     say_time,
@@ -47,31 +53,6 @@ __all__ = ["RestaurantSettings", "RestaurantTools"]
 ResultT = TypeVar("ResultT")
 
 
-class RestaurantSettings(BaseModel):
-    """The ``[restaurant]`` table of an agent's file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    database: str = ""
-    """SQLite file; relative to $VOICE_AGENT_DATA or the user's data folder; ":memory:" keeps
-    nothing; empty is "<agent's name>.sqlite" there."""
-    tables: tuple[Annotated[int, Field(ge=1)], ...] = (2, 2, 2, 4, 4, 4, 6, 8)
-    """Seats of each table; a party gets one table."""
-    seating_minutes: int = Field(default=120, ge=15)
-    """How long a party keeps its table."""
-    last_seating_minutes: int = Field(default=60, ge=0)
-    """No booking begins later than this before closing."""
-    book_ahead_days: int = Field(default=180, ge=1)
-
-
-class _Refusal(Exception):
-    """Why a wish cannot be met, as a sentence, and the argument at fault."""
-
-    def __init__(self, sentence: str, field: str, **facts: Any) -> None:
-        super().__init__(sentence)
-        self.field = field
-        self.facts = facts
-
-
 class RestaurantTools:
     """See the module's docstring. One worker thread owns the database."""
 
@@ -79,6 +60,7 @@ class RestaurantTools:
 
     def __init__(self, settings: RestaurantSettings, agent: Agent, now: Clock) -> None:
         self._settings = settings
+        self._rules = Rules(settings, agent.hours)
         self._agent = agent
         self._now = now
         self._thread: ThreadPoolExecutor | None = None
@@ -176,14 +158,14 @@ class RestaurantTools:
             return await asyncio.get_running_loop().run_in_executor(
                 thread, work, store, self._now()
             )
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return {"error": str(refusal), "field": refusal.field, **refusal.facts}
         except sqlite3.Error:
             return {"error": "I cannot reach our book of reservations right now.", "field": ""}
 
     def _check(self, store: BookingStore, now: datetime, wish: LookForTable) -> dict[str, Any]:
-        day, at = self._moment(wish.date, wish.time, now)
-        self._seats(wish.party_size, "party_size")
+        day, at = self._rules.moment(wish.date, wish.time, now)
+        self._rules.seats(wish.party_size, "party_size")
         asked = {"party_size": wish.party_size, "date": day.isoformat(), "time": f"{at:%H:%M}"}
         when = f"{say_date(day, now)}, at {say_time(at)}"
         if store.free_table(wish.party_size, day, at) is not None:
@@ -199,14 +181,14 @@ class RestaurantTools:
     def _book(
         self, store: BookingStore, now: datetime, wish: BookTable, conversation: str
     ) -> dict[str, Any]:
-        day, at = self._moment(wish.date, wish.time, now)
-        self._seats(wish.party_size, "party_size")
+        day, at = self._rules.moment(wish.date, wish.time, now)
+        self._rules.seats(wish.party_size, "party_size")
         booking = Booking(
-            name=_name(wish.name),
+            name=read_name(wish.name),
             party_size=wish.party_size,
             date=day,
             time=at,
-            phone=_phone(wish.phone),
+            phone=read_phone(wish.phone),
             conversation=conversation,
         )
         try:
@@ -224,17 +206,17 @@ class RestaurantTools:
     ) -> dict[str, Any]:
         if not (wish.new_date or wish.new_time or wish.new_party_size or wish.new_name):
             asked = "What shall I change: the day, the time, or the number of people?"
-            raise _Refusal(asked, "new_time")
+            raise Refusal(asked, "new_time")
         old = self._find(store, now, wish, conversation)
-        day, at = self._moment(
+        day, at = self._rules.moment(
             wish.new_date or old.date, wish.new_time or old.time, now, prefix="new_"
         )
         changed = replace(
             old,
             date=day,
             time=at,
-            party_size=self._seats(wish.new_party_size or old.party_size, "new_party_size"),
-            name=_name(wish.new_name) or old.name,
+            party_size=self._rules.seats(wish.new_party_size or old.party_size, "new_party_size"),
+            name=read_name(wish.new_name) or old.name,
         )
         try:
             changed = store.change(changed)
@@ -267,54 +249,11 @@ class RestaurantTools:
         said = f"{name[0].upper()}{name[1:]} we are open from {say_spans(spans)}."
         return {**known, "say": said}
 
-    def _moment(
-        self, day_said: str | date, time_said: str | time, now: datetime, prefix: str = ""
-    ) -> tuple[date, time]:
-        """Read and check a date and a time; a refusal names the argument to ask for again."""
-        day = _read_day(day_said, time_said, now)
-        if day is None:
-            raise _Refusal("Sorry, for which day?", f"{prefix}date")
-        at = _read_time(day_said, time_said)
-        if at is None:
-            raise _Refusal("Sorry, at what time?", f"{prefix}time")
-        if day < now.date() or (day - now.date()).days > self._settings.book_ahead_days:
-            raise _Refusal("I can only book a table for the coming months.", f"{prefix}date")
-        spans = self._agent.hours.on(day)
-        if not spans:
-            weekday = f"{WEEKDAYS[day.weekday()].title()}s"
-            usual = not self._agent.hours.of_weekday(day.weekday())
-            closed = f"on {weekday}" if usual else say_date(day, now)
-            raise _Refusal(f"I am sorry, we are closed {closed}.", f"{prefix}date")
-        last = self._settings.last_seating_minutes
-
-        def seated(at: time) -> bool:
-            minutes = at.hour * 60 + at.minute
-            return any(span.start_min <= minutes <= span.end_min - last for span in spans)
-
-        if not seated(at) and at.hour > 12 and seated(at.replace(hour=at.hour - 12)):
-            at = at.replace(hour=at.hour - 12)  # "ten" where breakfast is served
-        if not seated(at):
-            latest = spans[-1].end_min - last
-            said = say_time(time(latest // 60 % 24, latest % 60))
-            opening = f"We are open from {say_spans(spans)}"
-            raise _Refusal(f"{opening}, and the last table is at {said}.", f"{prefix}time")
-        if datetime.combine(day, at) < now:
-            raise _Refusal(f"{say_time(at).capitalize()} has already passed.", f"{prefix}time")
-        return day, at
-
-    def _seats(self, party_size: int, field: str) -> int:
-        if party_size < 1:
-            raise _Refusal("For how many people?", field)
-        if party_size > max(self._settings.tables, default=0):
-            largest = say_number(max(self._settings.tables, default=0))
-            raise _Refusal(f"I am sorry, our largest table seats {largest}.", field)
-        return party_size
-
     def _find(
         self, store: BookingStore, now: datetime, wish: FindBooking, conversation: str
     ) -> Booking:
         """The one booking meant: this call's own first, then by name, phone and day."""
-        filters: dict[str, Any] = {"name": _name(wish.name), "phone": _phone(wish.phone)}
+        filters: dict[str, Any] = {"name": read_name(wish.name), "phone": read_phone(wish.phone)}
         if wish.date:
             filters["on"] = read_date(wish.date, now)
         found = store.find(now.date(), conversation=conversation, **filters) if conversation else []
@@ -322,19 +261,17 @@ class RestaurantTools:
             found = store.find(now.date(), **filters)
         if not found:
             if filters["name"]:
-                raise _Refusal(
-                    f"I cannot find a booking for {wish.name}. Which name is it?", "name"
-                )
-            raise _Refusal("Which name is the booking under?", "name")
+                raise Refusal(f"I cannot find a booking for {wish.name}. Which name is it?", "name")
+            raise Refusal("Which name is the booking under?", "name")
         if len(found) > 1:
             days = " or ".join(f"{say_date(b.date, now)}, at {say_time(b.time)}" for b in found[:3])
-            raise _Refusal(f"Which booking do you mean: {days}?", "date")
+            raise Refusal(f"Which booking do you mean: {days}?", "date")
         return found[0]
 
-    def _full(self, store: BookingStore, now: datetime, wish: Booking, field: str) -> _Refusal:
+    def _full(self, store: BookingStore, now: datetime, wish: Booking, field: str) -> Refusal:
         others = self._alternatives(store, now, wish.party_size, wish.date, wish.time)
         sentence = f"I am sorry, we are full at {say_time(wish.time)}. {say_offer(others)}"
-        return _Refusal(sentence, field, alternatives=[f"{other:%H:%M}" for other in others])
+        return Refusal(sentence, field, alternatives=[f"{other:%H:%M}" for other in others])
 
     def _alternatives(
         self, store: BookingStore, now: datetime, party_size: int, day: date, at: time
@@ -345,36 +282,10 @@ class RestaurantTools:
         for step in (30, -30, 60, -60, 90, -90, 120, -120, 150, -150):
             other = wished + timedelta(minutes=step)
             try:
-                self._moment(other.date(), other.time(), now)
-            except _Refusal:
+                self._rules.moment(other.date(), other.time(), now)
+            except Refusal:
                 continue
             same_day = other.date() == day
             if same_day and store.free_table(party_size, day, other.time()) is not None:
                 found.append(other.time())
         return sorted(found[:2])
-
-
-def _read_day(day: str | date, at: str | time, now: datetime) -> date | None:
-    if not isinstance(day, str):
-        return day
-    return read_date(day, now) or (read_date(at, now) if isinstance(at, str) else None)
-
-
-def _read_time(day: str | date, at: str | time) -> time | None:
-    """The time; a model sometimes puts "tomorrow at seven" into one argument."""
-    if not isinstance(at, str):
-        return at
-    found = read_time(at)
-    return found if found or at.strip() or not isinstance(day, str) else read_time(day)
-
-
-def _name(said: str) -> str:
-    name = " ".join(said.split())
-    unknown = {"", "guest", "unknown", "none", "null", "caller", "n/a"}
-    if name.lower() in unknown:
-        return ""
-    return name.title() if name.islower() else name  # recognizers write no capitals
-
-
-def _phone(said: str) -> str:
-    return re.sub(r"\D", "", said)
