@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
-    command = import_module(f"voice_agent.commands.{arguments.command}")
+    command = import_module(f"voice_agent.commands.{arguments.command.replace('-', '_')}")
     try:
         code: int = command.run(arguments)
     except KeyboardInterrupt:
