@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.llm_service import FunctionCallParams
 
+from tests.llm import faults
 from tests.llm.model_server import ModelServer, call, delta, model_server
 from voice_agent.bench.alone import Alone, alone
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
@@ -318,3 +319,34 @@ async def test_the_warm_up_asks_for_one_token() -> None:
     async with model_server() as server, engine(server.url, warm_up=True):
         [request] = server.requests
         assert request["max_tokens"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (faults.refuses(429), "refused: HTTP 429, no room"),
+        (faults.refuses(500), "refused: HTTP 500, no room"),
+        (faults.says_no_header, "did not begin to answer within 0.3 s"),
+        (faults.cuts, "broke off"),
+        (faults.writes_nonsense, "what is no JSON"),
+        (faults.fails_in_stream, "CUDA out of memory"),
+    ],
+    ids=["429", "500", "slow headers", "cut", "no JSON", "error in stream"],
+)
+async def test_a_broken_server_is_an_error_and_the_next_answer_comes(
+    fault: faults.Fault, said: str
+) -> None:
+    """Whatever the server does: one error in words, no silence, and no harm to the next turn."""
+    async with model_server() as server, engine(server.url, first_token_timeout_s=0.3) as made:
+        whole = server.completions
+        faults.inflict(server, fault)
+        async with alone(made.service(SessionInfo("s"))) as pipe:
+            await pipe.ask("hello")
+            [frame] = await pipe.up.until(ErrorFrame)
+            assert said in frame.error
+            assert server.url in frame.error
+            await pipe.down.until(LLMFullResponseEndFrame)
+            faults.inflict(server, whole)
+            await pipe.ask("hello")
+            await pipe.down.until(LLMFullResponseEndFrame, 2)
+            assert pipe.down.text().endswith("Hello there.")

@@ -214,7 +214,7 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
                         chunk = await anext(chunks)
                 except StopAsyncIteration:
                     return
-                except (TimeoutError, APIError) as error:
+                except (TimeoutError, APIError, ValueError) as error:  # ValueError: no JSON
                     raise self._failure(error, streaming=deadline == end_by) from error
                 if _is_token(chunk):
                     deadline = end_by
@@ -234,6 +234,8 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
         if isinstance(error, APIConnectionError):
             lost = "broke off" if streaming else "cannot be reached"
             return EngineError(f"{where} {lost} ({_cause(error)})")
+        if not isinstance(error, APIError):
+            return EngineError(f"{where} wrote what is no JSON ({_cause(error)})")
         return EngineError(f"{where} refused: {_cause(error)}")
 
 
@@ -257,6 +259,9 @@ def _cause(error: BaseException) -> str:
     """The innermost reason in words: "Connection refused" rather than "Connection error."."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, APIStatusError):
+        body = error.body if isinstance(error.body, dict) else {}
+        return f"HTTP {error.status_code}, {body.get('message') or error.message}"
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error) or type(error).__name__
