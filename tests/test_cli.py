@@ -98,7 +98,7 @@ def test_models_lists_what_is_shipped():
         (("serve", "--pipeline", "no/such.toml"), "--pipeline: no/such.toml: no such pipeline"),
         (("serve", "--set", "llm.temprature=1"), "llm.temprature: no such key"),
         (("serve", "--set", "asr.engine=ears"), "should be one of: pocketsphinx"),
-        (("serve", "--set", "llm.model=nowhere.gguf"), "nowhere.toml"),
+        (("serve", "--set", "llm.model=nowhere.gguf"), "nowhere.gguf"),
         (("serve", "--host", "192.0.2.1", "--port", "0"), "not an address of this machine"),
         (("models", "build", "smart-turn"), "models/smart-turn has no build.py"),
         (("call",), "--wav"),
