@@ -1,9 +1,8 @@
-"""eSpeak NG for real: its audio, its words, its clauses in time, and its silence when told."""
+"""eSpeak NG for real, beyond the contract of every voice: its pauses, its words, its threads."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,16 +12,19 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
-    TTSTextFrame,
+    TTSUpdateSettingsFrame,
 )
+from pipecat.services.settings import TTSSettings
 
 from tests.tts.line import line_to
 from voice_agent.engines import EngineContext, EngineError, SessionInfo
 from voice_agent.frames import ReplyStartFrame, SpokenWordsFrame
 from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
 from voice_agent.tts.espeak_library import Voice
+from voice_agent.tts.loudness import integrated_lufs
 
 SENTENCE = "Of course, I have a table for four people at 7:30 pm."
+LONGER = "Would you rather sit inside, or in the garden? The kitchen closes at eleven."
 
 
 @pytest.fixture
@@ -35,32 +37,6 @@ async def engine() -> AsyncIterator[EspeakEngine]:
 
 def session(rate_hz: int = 48_000) -> SessionInfo:
     return SessionInfo("test", audio_out_hz=rate_hz)
-
-
-@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 24_000, 48_000])
-async def test_a_reply_is_speech_at_the_rate_of_the_transport(
-    engine: EspeakEngine, rate_hz: int
-) -> None:
-    """Whatever the transport sends, a sentence takes as long as it takes, and begins at once."""
-    async with line_to(engine.service(session(rate_hz))) as line:
-        heard = await line.reply(SENTENCE)
-        frames = heard.all(TTSAudioRawFrame)
-        assert {(frame.sample_rate, frame.num_channels) for frame in frames} == {(rate_hz, 1)}
-        audio = heard.audio()
-        assert 2.0 < len(audio) / rate_hz < 5.0
-        assert np.abs(audio[: rate_hz // 50]).max() > 300
-        assert np.sqrt(np.mean(audio.astype(float) ** 2)) > 1000
-        assert np.abs(audio.astype(int)).max() < 32_767
-
-
-async def test_every_rate_gives_the_same_length(engine: EspeakEngine) -> None:
-    """However many clauses a reply has; eSpeak itself varies by a few milliseconds."""
-    seconds = []
-    for rate_hz in (22_050, 48_000, 16_000):
-        async with line_to(engine.service(session(rate_hz))) as line:
-            heard = await line.reply(f"{SENTENCE} {SENTENCE} Really? Yes, yes, yes.")
-            seconds.append(len(heard.audio()) / rate_hz)
-    assert max(seconds) - min(seconds) < 0.02
 
 
 async def test_words_are_timed_within_the_audio(engine: EspeakEngine) -> None:
@@ -85,36 +61,6 @@ async def test_words_are_timed_within_the_audio(engine: EspeakEngine) -> None:
         assert length["7:30"] > 3 * length["a"]
 
 
-async def test_it_is_an_ordinary_pipecat_service(engine: EspeakEngine) -> None:
-    """Started, words as text frames with times, audio, stopped: all of one context."""
-    async with line_to(engine.service(session())) as line:
-        heard = await line.reply(SENTENCE)
-        kinds = (TTSStartedFrame, TTSAudioRawFrame, TTSTextFrame, TTSStoppedFrame)
-        frames = [frame for frame in heard.frames if isinstance(frame, kinds)]
-        assert isinstance(frames[0], TTSStartedFrame)
-        assert isinstance(frames[-1], TTSStoppedFrame)
-        assert len({frame.context_id for frame in frames}) == 1
-        texts = heard.all(TTSTextFrame)
-        assert [frame.text for frame in texts] == SENTENCE.split()
-        times = [frame.pts or 0 for frame in texts]
-        assert times == sorted(times)
-        assert times[0] > 0
-
-
-async def test_the_first_clause_is_spoken_while_the_llm_still_talks(engine: EspeakEngine) -> None:
-    """Audio comes with the first comma; the rest of the text has not been written yet."""
-    async with line_to(engine.service(session())) as line:
-        await line.begin()
-        await line.tokens("Of", " course", ",")
-        await line.listener.hear(TTSAudioRawFrame, 2)
-        assert [text for text, _, _ in line.listener.words()] == ["Of", "course,"]
-        assert not line.listener.all(TTSStoppedFrame)
-        await line.tokens(" we", " do", ".")
-        await line.end()
-        await line.listener.hear(TTSStoppedFrame)
-        assert [text for text, _, _ in line.listener.words()] == "Of course, we do.".split()
-
-
 async def test_between_clauses_there_is_a_breath_and_after_the_last_none(
     engine: EspeakEngine,
 ) -> None:
@@ -127,30 +73,6 @@ async def test_between_clauses_there_is_a_breath_and_after_the_last_none(
         assert words[3][1] - words[2][2] == pytest.approx(12_000, abs=2)
         silent = np.abs(heard.audio()[::-1]) < 150
         assert np.argmin(silent) < 48 * 30
-
-
-async def test_nothing_of_an_interrupted_reply_comes_later(engine: EspeakEngine) -> None:
-    """After an interruption the next reply is the only one, from its own beginning."""
-    async with line_to(engine.service(session())) as line:
-        await line.begin()
-        await line.tokens(*(f"Sentence number {number}. " for number in range(200)))
-        first = (await line.listener.hear(TTSAudioRawFrame))[0].context_id
-        await line.interrupt()
-        await line.reply("A new one.")
-        frames = line.listener.frames
-        context = line.listener.all(TTSStoppedFrame)[0].context_id
-        assert context != first
-        started = next(
-            at
-            for at, frame in enumerate(frames)
-            if isinstance(frame, TTSStartedFrame) and frame.context_id == context
-        )
-        late = [frame for frame in frames[started:] if getattr(frame, "context_id", None) == first]
-        assert late == []
-        new = [
-            frame for frame in line.listener.all(SpokenWordsFrame) if frame.context_id == context
-        ]
-        assert new[0].words[0][:2] == ("A", 0)
 
 
 async def test_a_clause_under_way_is_given_up(engine: EspeakEngine) -> None:
@@ -271,12 +193,28 @@ async def test_no_thread_is_left() -> None:
     assert left == []
 
 
-async def test_there_is_no_click_between_clauses(engine: EspeakEngine) -> None:
-    """No two samples at a seam between frames are further apart than within speech."""
+async def test_a_louder_voice_is_a_setting() -> None:
+    """Six LU more are six LU more, and still nothing is clipped."""
+    levels = {}
+    for lufs in (-24.0, -18.0):
+        engine = EspeakEngine(EspeakSettings(loudness_lufs=lufs), EngineContext([]))
+        await engine.start()
+        async with line_to(engine.service(session())) as line:
+            audio = (await line.reply(f"{SENTENCE} {SENTENCE}")).audio()
+        levels[lufs] = integrated_lufs(audio, 48_000)
+        assert np.abs(audio.astype(int)).max() < 32_767
+        await engine.stop()
+    assert levels[-18.0] - levels[-24.0] == pytest.approx(6.0, abs=0.7)
+
+
+async def test_a_voice_changed_in_mid_call_is_as_loud(engine: EspeakEngine) -> None:
+    """Voices differ by some LU as they come; the caller does not notice."""
+    levels = []
     async with line_to(engine.service(session())) as line:
-        heard = await line.reply(f"{SENTENCE} {SENTENCE}")
-        frames = [np.frombuffer(frame.audio, np.int16) for frame in heard.all(TTSAudioRawFrame)]
-        seams = [abs(int(left[-1]) - int(right[0])) for left, right in pairwise(frames)]
-        steps = np.abs(np.diff(heard.audio().astype(int)))
-        assert max(seams) <= np.max(steps)
-        assert np.median(seams) < 1500
+        for voice in ("en-us", "en-us+klatt4"):
+            settings = TTSSettings(voice=voice)
+            await line.send(TTSUpdateSettingsFrame(delta=settings))
+            before = len(line.listener.audio())
+            await line.reply(f"{SENTENCE} {LONGER}", len(levels) + 1)
+            levels.append(integrated_lufs(line.listener.audio()[before:], 48_000))
+    assert abs(levels[0] - levels[1]) < 1.0

@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from voice_agent.engines import Engine, EngineContext, EngineError, EngineSettings, SessionInfo
-from voice_agent.tts.clauses import ClauseRules
+from voice_agent.engines import Engine, EngineContext, EngineError, SessionInfo
 from voice_agent.tts.espeak_library import EspeakLibrary, Voice, espeak
+from voice_agent.tts.loudness import REFERENCE, gain_to
 from voice_agent.tts.normalise import Speech
 from voice_agent.tts.resample import ReplyAudio, Samples
-from voice_agent.tts.service import SpeechService, SpokenAudio
+from voice_agent.tts.service import SpeechService, SpeechSettings, SpokenAudio
 from voice_agent.tts.words import TimedWord, WordTimer
 
 # Quieter than this is silence, which eSpeak puts before a clause: waiting that nobody asked for.
@@ -30,7 +30,7 @@ _TAIL_MS = 20
 _PIECE_MS = 300
 
 
-class EspeakSettings(EngineSettings):
+class EspeakSettings(SpeechSettings):
     """``[tts]`` with ``engine = "espeak"``."""
 
     voice: str = "en-us"
@@ -38,14 +38,47 @@ class EspeakSettings(EngineSettings):
     rate: int = Field(175, ge=80, le=450)
     """Words per minute."""
     pitch: int = Field(50, ge=0, le=99)
-    volume: int = Field(100, ge=0, le=200)
-    """Percent; above 100 it may clip."""
+    pitch_range: int = Field(50, ge=0, le=100)
+    """How far the voice rises and falls: 0 is monotone."""
     clause_pause_ms: float = Field(120.0, ge=0, le=2000)
     """Silence between clauses, ms."""
     sentence_pause_ms: float = Field(250.0, ge=0, le=2000)
     """Silence between sentences, ms."""
-    first_clause_max_words: int = Field(ClauseRules.first_clause_max_words, ge=1)
-    """The first clause of a reply is cut after this many words at the latest."""
+
+    def voice_of(self, name: str, speed: float = 1.0) -> Voice:
+        """Return how eSpeak is to speak as ``name``, ``speed`` times as fast as the rate says."""
+        rate = min(max(round(self.rate * speed), 80), 450)
+        return Voice(name, rate, self.pitch, self.pitch_range)
+
+
+class LevelLibrary:
+    """eSpeak with every voice at one loudness; used by one thread.
+
+    Args:
+        library: The process's eSpeak.
+        lufs: What every voice is brought to.
+    """
+
+    def __init__(self, library: EspeakLibrary, lufs: float) -> None:
+        self.synthesize = library.synthesize
+        self.sample_rate = library.sample_rate
+        self._lufs = lufs
+        self._gains: dict[Voice, float] = {}
+
+    def gain(self, voice: Voice) -> float:
+        """Return the gain of a voice; measured when it is first used, which takes some ms."""
+        known = replace(voice, words_per_minute=0)  # how fast it speaks hardly matters
+        if known not in self._gains:
+            parts: list[Samples] = []
+
+            def keep(samples: Samples, words: object) -> bool:
+                parts.append(samples)
+                return True
+
+            for sentence in REFERENCE:
+                self.synthesize(sentence, voice, keep)
+            self._gains[known] = gain_to(self._lufs, np.concatenate(parts), self.sample_rate)
+        return self._gains[known]
 
 
 class EspeakSpeech(SpeechService):
@@ -55,7 +88,7 @@ class EspeakSpeech(SpeechService):
         self,
         settings: EspeakSettings,
         session: SessionInfo,
-        library: EspeakLibrary,
+        library: LevelLibrary,
         thread: ThreadPoolExecutor,
     ) -> None:
         super().__init__(
@@ -64,7 +97,7 @@ class EspeakSpeech(SpeechService):
             voice=settings.voice,
             model="espeak-ng",
             language=settings.voice.partition("-")[0].partition("+")[0],
-            rules=ClauseRules(first_clause_max_words=settings.first_clause_max_words),
+            rules=settings.clause_rules(),
         )
         self._espeak = settings
         self._library = library
@@ -96,10 +129,9 @@ class EspeakSpeech(SpeechService):
 
     def _current_voice(self) -> Voice:
         name = self._settings.voice
-        settings = self._espeak
-        rate = round(settings.rate * self.speed)
-        voice = Voice(settings.voice, min(max(rate, 80), 450), settings.pitch, settings.volume)
-        return replace(voice, name=name) if isinstance(name, str) else voice
+        return self._espeak.voice_of(
+            name if isinstance(name, str) else self._espeak.voice, self.speed
+        )
 
     def _pause_after(self, text: str) -> float:
         settings = self._espeak
@@ -133,10 +165,11 @@ class _Clause:
         self._ready: list[TimedWord] = []
         self._from = 0  # sample of the reply
 
-    def synthesize(self, library: EspeakLibrary) -> None:
+    def synthesize(self, library: LevelLibrary) -> None:
         """Speak the clause, posting pieces that end where a word does."""
         if self._gone():
             return
+        self._reply.gain = library.gain(self._voice)
         pause = self._reply.write_silence(self._reply.pause_ms)
         self._reply.pause_ms = self._pause_after_ms
         self._from = self._reply.position
@@ -205,7 +238,7 @@ class EspeakEngine(Engine[EspeakSettings]):
 
     def __init__(self, settings: EspeakSettings, context: EngineContext) -> None:
         super().__init__(settings, context)
-        self._library: EspeakLibrary | None = None
+        self._library: LevelLibrary | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
@@ -219,10 +252,9 @@ class EspeakEngine(Engine[EspeakSettings]):
         self._thread = thread
 
     def _load(self) -> None:
-        settings = self.settings
-        voice = Voice(settings.voice, settings.rate, settings.pitch, settings.volume)
-        self._library = espeak()
-        self._library.synthesize("Hello.", voice, lambda samples, words: True)
+        library = LevelLibrary(espeak(), self.settings.loudness_lufs)
+        library.gain(self.settings.voice_of(self.settings.voice))
+        self._library = library
 
     def service(self, session: SessionInfo) -> EspeakSpeech:
         """Make the service of one conversation.

@@ -22,7 +22,7 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _UTF8 = 1
 _EVENT_END, _EVENT_WORD = 0, 1
-_RATE, _VOLUME, _PITCH = 1, 2, 3
+_RATE, _PITCH, _RANGE = 1, 3, 4
 _BUFFER_MS = 200
 # Languages people write and eSpeak files under a shorter name.
 _ALIASES = {"en-gb": "en", "fr-fr": "fr", "de-de": "de", "es-es": "es", "it-it": "it"}
@@ -41,8 +41,8 @@ class Voice:
     words_per_minute: int = 175
     pitch: int = 50
     """0 to 99."""
-    volume: int = 100
-    """Percent; above 100 it may clip."""
+    pitch_range: int = 50
+    """0 is monotone, 100 as lively as it gets."""
 
 
 class _EventId(ctypes.Union):
@@ -146,7 +146,7 @@ class EspeakLibrary:
         for parameter, value in (
             (_RATE, voice.words_per_minute),
             (_PITCH, voice.pitch),
-            (_VOLUME, voice.volume),
+            (_RANGE, voice.pitch_range),
         ):
             self._lib.espeak_SetParameter(parameter, value, 0)
         self._voice = voice

@@ -1,4 +1,4 @@
-"""The audio of one reply at the rate the transport sends, resampled once and without seams."""
+"""The audio of one reply at the rate and the loudness the transport sends, without seams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import numpy.typing as npt
 import soxr
 
 Samples = npt.NDArray[np.int16]
+# From 2.5 dB below full scale on, samples are bent instead of cut off. Without memory, so that no
+# piece depends on how the audio was cut.
+_KNEE = 24_576.0
+
+
+def amplified(samples: Samples, gain: float) -> Samples:
+    """Return ``samples`` times ``gain``, peaks rounded off below full scale."""
+    if gain == 1.0:
+        return samples
+    scaled = samples.astype(np.float32) * np.float32(gain)
+    over = np.abs(scaled) > _KNEE
+    if over.any():
+        room = 32_767.0 - _KNEE
+        excess = np.abs(scaled[over]) - _KNEE
+        scaled[over] = np.sign(scaled[over]) * (_KNEE + room * np.tanh(excess / room))
+    rounded: Samples = np.rint(scaled).astype(np.int16)
+    return rounded
 
 
 class ReplyAudio:
@@ -17,9 +34,11 @@ class ReplyAudio:
     another.
     """
 
-    def __init__(self, in_hz: int, out_hz: int) -> None:
+    def __init__(self, in_hz: int, out_hz: int, gain: float = 1.0) -> None:
         self.in_hz = in_hz
         self.out_hz = out_hz
+        self.gain = gain
+        """What brings the voice to its loudness; for the reply's whole length."""
         self.position = 0
         """Samples written so far, at ``in_hz``."""
         self.pause_ms = 0.0
@@ -37,6 +56,7 @@ class ReplyAudio:
     def write(self, samples: Samples) -> bytes:
         """Return the audio that is ready after ``samples`` (int16 mono at ``in_hz``)."""
         self.position += len(samples)
+        samples = amplified(samples, self.gain)
         if self._stream is None:
             return samples.tobytes()
         resampled: Samples = self._stream.resample_chunk(samples)

@@ -23,12 +23,28 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
+from pydantic import Field
 
+from voice_agent.engines import EngineSettings
 from voice_agent.frames import ReplyStartFrame, SpokenWordsFrame
 from voice_agent.tts.clauses import ClauseAggregator, ClauseRules
+from voice_agent.tts.loudness import TARGET_LUFS
 from voice_agent.tts.normalise import Speech, spoken
 from voice_agent.tts.resample import ReplyAudio
 from voice_agent.tts.words import TimedWord
+
+
+class SpeechSettings(EngineSettings):
+    """What the ``[tts]`` section of every engine that speaks may say."""
+
+    loudness_lufs: float = Field(TARGET_LUFS, ge=-40.0, le=-14.0)
+    """What the voice is brought to, measured as EBU R 128 does, LUFS."""
+    first_clause_max_words: int = Field(ClauseRules.first_clause_max_words, ge=1)
+    """The first clause of a reply is cut after this many words at the latest."""
+
+    def clause_rules(self) -> ClauseRules:
+        """Return how text is cut."""
+        return ClauseRules(first_clause_max_words=self.first_clause_max_words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,3 +66,47 @@ class WordTimer:
         self._done = upto
         self.complete_until = start + length
         return timed
+
+
+class WordEstimate:
+    """Where words are in speech whose synthesizer does not say: by length, at the voice's own pace.
+
+    Args:
+        words: Of one clause.
+        samples_per_char: The voice's pace, as it was in speech whose length is known.
+    """
+
+    def __init__(self, words: Sequence[SpokenWord], samples_per_char: float) -> None:
+        self._words = words
+        self._pace = samples_per_char
+        self._done = 0
+        self._at = 0
+
+    def until(self, sample: int) -> list[TimedWord]:
+        """Return the further words that begin before ``sample`` of the clause.
+
+        Nothing returned lies behind ``sample``: later words may come sooner than they should.
+        """
+        timed = []
+        while self._done < len(self._words) and self._at < sample:
+            word = self._words[self._done]
+            begin = self._at
+            self._at += round((word.end - word.start + 1) * self._pace)
+            timed.append(TimedWord(word.original, begin, min(self._at, sample)))
+            self._done += 1
+        return timed
+
+    def finish(self, sample: int) -> list[TimedWord]:
+        """Return the words that are left; they share what is left of the clause."""
+        words = self._words[self._done :]
+        begin = min(self._at, sample)
+        weight = sum(word.end - word.start for word in words) or 1
+        timed, passed = [], 0
+        for word in words:
+            start = begin + (sample - begin) * passed // weight
+            passed += word.end - word.start
+            timed.append(
+                TimedWord(word.original, start, begin + (sample - begin) * passed // weight)
+            )
+        self._done = len(self._words)
+        return timed

@@ -1,0 +1,46 @@
+"""The engines that the contract binds, each started for one test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from voice_agent.engines import Engine, EngineContext, SessionInfo
+from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
+from voice_agent.tts.scripted import ScriptedEngine, ScriptedSettings
+from voice_agent.tts.service import SpeechService
+
+
+def session(rate_hz: int = 48_000) -> SessionInfo:
+    return SessionInfo("test", audio_out_hz=rate_hz)
+
+
+Make = Callable[[int], SpeechService]
+
+
+@asynccontextmanager
+async def _started(engine: Engine[Any]) -> AsyncIterator[Make]:
+    await engine.start()
+    try:
+        yield lambda rate_hz: engine.service(session(rate_hz))
+    finally:
+        await engine.stop()
+
+
+def espeak() -> AbstractAsyncContextManager[Make]:
+    return _started(EspeakEngine(EspeakSettings(), EngineContext([])))
+
+
+def scripted() -> AbstractAsyncContextManager[Make]:
+    return _started(ScriptedEngine(ScriptedSettings(ttfb_ms=0, speed=200), EngineContext([])))
+
+
+VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Make]]] = {
+    "espeak": espeak,
+    "scripted": scripted,
+}
+SPEAKING = [name for name in VOICES if name != "scripted"]
+"""Those that make speech; the scripted one is an instrument, as loud as its settings say."""
+EXACT = ["espeak", "scripted"]
+"""Those that know where a word is, and need not estimate it."""
