@@ -139,21 +139,34 @@ class SpeechService(TTSService):
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one clause; Pipecat queues what this yields in the reply's audio context."""
-        reply = self._replies.get(context_id)
-        if reply is None:
-            reply = self._replies[context_id] = ReplyAudio(self._native_hz, self._out_hz)
+        reply = self._reply(context_id)
         await self.start_tts_usage_metrics(text)
         async with aclosing(self.speak(spoken(text, self._spoken_language), reply)) as pieces:
             async for piece in pieces:
-                if piece.words:
-                    words = [(word.text, word.start, word.end) for word in piece.words]
-                    yield SpokenWordsFrame(context_id=context_id, words=words)
-                    await self.add_word_timestamps(
-                        [(word.text, word.start / self._out_hz) for word in piece.words],
-                        context_id,
-                    )
-                if piece.audio:
-                    yield TTSAudioRawFrame(piece.audio, self._out_hz, 1, context_id=context_id)
+                await self.hand_over(context_id, piece)
+                yield None
+
+    def _reply(self, context_id: str) -> ReplyAudio:
+        """Return the reply of this audio context, begun if it is new."""
+        if context_id not in self._replies:
+            self._replies[context_id] = ReplyAudio(self._native_hz, self._out_hz)
+        return self._replies[context_id]
+
+    async def hand_over(self, context_id: str, piece: SpokenAudio) -> None:
+        """Queue a piece in the reply's audio context, its words ahead of its audio."""
+        if piece.words:
+            words = [(word.text, word.start, word.end) for word in piece.words]
+            await self.append_to_audio_context(
+                context_id, SpokenWordsFrame(context_id=context_id, words=words)
+            )
+            await self.add_word_timestamps(
+                [(word.text, word.start / self._out_hz) for word in piece.words], context_id
+            )
+        if piece.audio:
+            await self.append_to_audio_context(
+                context_id,
+                TTSAudioRawFrame(piece.audio, self._out_hz, 1, context_id=context_id),
+            )
 
     async def on_turn_context_completed(self) -> None:
         """End the reply's audio at once: its text has ended and everything is spoken."""
