@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from tests.tts.serving import tts_server
 from voice_agent.engines import Engine, EngineContext, SessionInfo
 from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
+from voice_agent.tts.riva import RivaVoiceEngine, RivaVoiceSettings
 from voice_agent.tts.scripted import ScriptedEngine, ScriptedSettings
 from voice_agent.tts.service import SpeechService
 
@@ -36,11 +38,21 @@ def scripted() -> AbstractAsyncContextManager[Make]:
     return _started(ScriptedEngine(ScriptedSettings(ttfb_ms=0, speed=200), EngineContext([])))
 
 
+@asynccontextmanager
+async def riva() -> AsyncIterator[Make]:
+    """The engine ``riva`` and a server of ours in this process, with a socket between them."""
+    async with tts_server() as address:
+        settings = RivaVoiceSettings.model_validate({"server": address})
+        async with _started(RivaVoiceEngine(settings, EngineContext([]))) as make:
+            yield make
+
+
 VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Make]]] = {
     "espeak": espeak,
     "scripted": scripted,
+    "riva": riva,
 }
 SPEAKING = [name for name in VOICES if name != "scripted"]
 """Those that make speech; the scripted one is an instrument, as loud as its settings say."""
-EXACT = ["espeak", "scripted"]
+EXACT = list(VOICES)
 """Those that know where a word is, and need not estimate it."""

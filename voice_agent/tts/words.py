@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voice_agent.tts.normalise import SpokenWord
+from voice_agent.tts.normalise import Speech, SpokenWord
+
+# What may stand at the end of a word and is not spoken.
+_MARKS = ".,;:!?…\"')]}”’»"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +112,52 @@ class WordEstimate:
                 TimedWord(word.original, start, begin + (sample - begin) * passed // weight)
             )
         self._done = len(self._words)
+        return timed
+
+
+class WordMatch:
+    """Finds written words in what a synthesizer says it speaks, word by word with its own times.
+
+    A written word ("7:30") may be several spoken ones, and is known when the last of them is.
+    """
+
+    def __init__(self, speech: Speech) -> None:
+        self._text = speech.text
+        self._words = speech.words
+        self._done = 0
+        self._read = 0
+        self._at = 0
+        self.open_from: int | None = None
+        """Sample from which a written word is spoken whose end is not known yet."""
+
+    def spoken(self, word: str, start: int, end: int) -> list[TimedWord]:
+        """Note that ``word`` is spoken from sample ``start`` to ``end``; return what that ends.
+
+        One that is not in the text is left out: the next one will be found again.
+        """
+        at = self._text.find(word, self._read)
+        if at < 0:
+            return []
+        done = self._until(at, start)
+        if self.open_from is None:
+            self.open_from = self._at = max(self._at, start)
+        self._read = at + len(word)
+        rest = self._text[self._read :]
+        self._read += len(rest) - len(rest.lstrip(_MARKS))
+        return done + self._until(self._read, end)
+
+    def finish(self, sample: int) -> list[TimedWord]:
+        """Return the words that are left; they end at ``sample``."""
+        return self._until(len(self._text) + 1, sample)
+
+    def _until(self, position: int, sample: int) -> list[TimedWord]:
+        """Return the words that end at or before the character ``position``."""
+        timed = []
+        while self._done < len(self._words) and self._words[self._done].end <= position:
+            # Without an open word nothing of it was spoken: it takes no time.
+            start = self._at if self.open_from is None else self.open_from
+            self._at = max(start, sample) if self.open_from is not None else start
+            timed.append(TimedWord(self._words[self._done].original, start, self._at))
+            self.open_from = None
+            self._done += 1
         return timed
