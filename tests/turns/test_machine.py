@@ -222,6 +222,17 @@ def test_a_user_who_goes_on_before_the_answer_is_heard_takes_the_turn_back() -> 
     assert (last.text, last.tag.turn) == ("a table for four tomorrow at seven", 1)
 
 
+def test_a_final_that_comes_when_its_turn_was_taken_back_is_said_once() -> None:
+    """The turn was decided on a partial: its final takes the place of that, not one beside it."""
+    talk = said("what time do you", 0.3).at(1400, VoiceStarted(1340))
+    talk.at(1700, Heard("open", False, 0.97)).at(1864, VoiceStopped(1800)).until(2300)
+    assert talk.actions(Release)[-1].text == "what time do you open"
+    talk.at(2310, VoiceStarted(2250)).at(2320, Heard("open", True, 0.97))
+    talk.at(2600, Heard("on sunday", False, 0.97)).at(2764, VoiceStopped(2700))
+    talk.at(2800, Heard("on sunday", True, 0.98)).until(5000)
+    assert talk.actions(Release)[-1].text == "what time do you open on sunday"
+
+
 def test_a_cough_before_the_answer_is_heard_costs_only_the_cough() -> None:
     """The answer taken back for a noise is the one released again."""
     talk = said("what time do you open", 0.97).until(1250)
@@ -244,6 +255,16 @@ def test_a_late_final_with_other_words_is_answered_instead_while_nothing_was_hea
     talk = said("what time do you", 0.9, final=False).until(1500)
     talk.at(1510, Heard("what time do you close", True, 0.95)).until(2000)
     assert talk.actions(Release)[-1].text == "what time do you close"
+
+
+def test_a_late_final_is_the_end_of_what_was_said_not_all_of_it() -> None:
+    """Words that were final before a pause stay in front of it."""
+    talk = said("what time do you", 0.3).at(1400, VoiceStarted(1340))
+    talk.at(1700, Heard("open", False, 0.97)).at(1864, VoiceStopped(1800)).until(2300)
+    first = talk.answer
+    talk.at(2310, Heard("open", True, 0.97)).until(2400)
+    assert talk.answer == first
+    assert talk.actions(Release)[-1].text == "what time do you open"
 
 
 # ----- yielding -----

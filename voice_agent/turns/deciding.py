@@ -204,6 +204,7 @@ def _decided(s: State, now: float) -> Step:
             return s, (*dropped, Resume(interrupted))
         s, more = go_on(s, now)
         return s, (*dropped, Resume(interrupted), *more)
+    s = replace(s, decided=s.segments, decided_partial=s.partial)
     if not s.answers:
         remembered = Remember(s.turn + 1, text, s.quiet_at)
         if s.agent is Agent.STOPPED:

@@ -143,7 +143,7 @@ def _voice_started(s: State, at: float, now: float) -> Step:
         # Nothing was heard of the answer: the turn goes on. A cough must not cost the answer, so
         # it is kept as a guess and released again if the words stay what they were.
         back = replace(_taken_back(s), user=User.SPEAKING, voice_at=at)
-        return replace(back, partial="", sound_p=None, sounds_asked=0), (Retract(s.answer),)
+        return replace(back, sound_p=None, sounds_asked=0), (Retract(s.answer),)
     opened = open_turn(s, User.SPEAKING, at, now)
     if s.agent is Agent.SPEAKING:
         return replace(opened, agent=Agent.DUCKED), (Duck(),)
@@ -156,7 +156,10 @@ def _taken_back(s: State) -> State:
         s,
         agent=Agent.IDLE,
         turn=s.turn - 1,
-        segments=(s.answer_text,),
+        # What is still a partial gives way to its final.
+        segments=s.decided if s.answer_final_owed else (s.answer_text,),
+        partial=s.decided_partial if s.answer_final_owed else "",
+        answer_final_owed=False,
         guess=s.answer,
         guess_text=s.answer_text,
         guess_made=s.answer_made,
@@ -208,13 +211,14 @@ def _heard(s: State, event: Heard, now: float) -> Step:
 
 def _late_final(s: State, event: Heard, now: float) -> Step:
     s = replace(s, answer_final_owed=False)
+    text = " ".join((*s.decided, event.text))
     if s.answer is None:
-        return s, () if s.answers else (Correct(s.turn, event.text),)
-    if same_words(event.text, s.answer_text):
+        return s, () if s.answers else (Correct(s.turn, text),)
+    if same_words(text, s.answer_text):
         return s, ()
     if s.answer_bound or not waiting(s):
-        return s, (Correct(s.turn, event.text),)
-    return ask_again(s, event.text, now)
+        return s, (Correct(s.turn, text),)
+    return ask_again(s, text, now)
 
 
 def _typed(s: State, text: str, now: float) -> Step:

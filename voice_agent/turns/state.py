@@ -118,6 +118,10 @@ class State:
     answer_tries: int = 0
     answer_final_owed: bool = False
     """The turn was decided on a partial; its final is still to come."""
+    decided: tuple[str, ...] = ()
+    """The words of the turn decided last that were final."""
+    decided_partial: str = ""
+    """And those that were not: what the final still to come says again."""
     filled: Tag | None = None
     """The last answer that began with a filler."""
     fillers: int = 0

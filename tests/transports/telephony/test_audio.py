@@ -163,6 +163,14 @@ def test_a_packet_that_comes_twice_is_heard_once() -> None:
     assert sender.inbound.figures()["in_late"] == 3
 
 
+@pytest.mark.parametrize("packet_ms", [20, 100, 200])
+def test_a_packet_is_missed_when_it_is_late_not_before_it_is_due(packet_ms: int) -> None:
+    """Between packets of 100 ms there are 100 ms without one: no hole in the voice."""
+    sender = Sender(packet_ms)
+    sender.send(0)
+    assert sender.inbound.patience_ms == packet_ms + 40
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 def test_when_packets_stop_silence_takes_their_place(stamped: bool) -> None:
     """A muted microphone or a call on hold: time goes on, and the voice with it when it returns."""

@@ -23,8 +23,8 @@ LONGEST_GAP_MS = 500.0
 """Audio lost on the way is replaced by silence up to this long, so that time stays time."""
 WHOLE_PACKET = 0.9
 """A gap shorter than this share of a packet is a stamp that is not exact."""
-STALLED_MS = 60.0
-"""No packet for this long: what is missing is filled with silence from then on."""
+HELD_UP_MS = 40.0
+"""A packet this late is missed: silence takes its place from then on."""
 CLIPPED = 32_000
 """A sample this loud is at the end of the scale: G.711 ends at 32124 and 32256."""
 MEDIA_HZ = 48_000
@@ -128,9 +128,9 @@ class Inbound:
     """The caller's side of a line; see the module's docstring.
 
     Media time is counted in samples of 48 kHz from the first packet's first on, as ``MediaClock``
-    counts it. A packet that does not come is silence twice over: while nothing comes, from
-    ``STALLED_MS`` on (it may only be held up, so no more than what time has passed since), and by
-    its place in the stream, when the next one shows the gap; the second takes the first into
+    counts it. A packet that does not come is silence twice over: while nothing comes, once
+    ``patience_ms`` is over (it may only be held up, so no more than what time has passed since),
+    and by its place in the stream, when the next one shows the gap; the second takes the first into
     account. Packets that were only held up are heard late, not dropped.
 
     Args:
@@ -153,6 +153,8 @@ class Inbound:
         """Silence put in since the last packet, media time."""
         self._arrived = 0.0
         """When the last packet arrived."""
+        self.patience_ms = HELD_UP_MS
+        """How long after a packet the next one is missed: its length, and ``HELD_UP_MS``."""
         self.level = Level()
         self.packets = 0
         self.silence_ms = 0.0
@@ -166,6 +168,7 @@ class Inbound:
         self.packets += 1
         since, self._now, self._arrived = now - self._arrived, now, now
         length = self._media_time(samples)
+        self.patience_ms = length / MEDIA_HZ * 1000.0 + HELD_UP_MS
         if self._first is None:
             self._first = media
             self._jitter.media_clock = MediaClock(length / MEDIA_HZ * 1000.0)

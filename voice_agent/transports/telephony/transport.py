@@ -16,7 +16,7 @@ from typing import Any
 from loguru import logger
 
 from voice_agent.media import AudioSource, HeardAudio, now_ms
-from voice_agent.transports.telephony.audio import STALLED_MS, Inbound
+from voice_agent.transports.telephony.audio import Inbound
 from voice_agent.transports.telephony.keys import Keypad
 from voice_agent.transports.telephony.playback import Playback
 from voice_agent.transports.telephony.wire import (
@@ -114,7 +114,7 @@ class TelephoneLine:
             media, arrived_ms = item
             for audio in self._inbound.media(media, arrived_ms):
                 yield audio
-            patience_s = STALLED_MS / 1000.0
+            patience_s = self._inbound.patience_ms / 1000.0
 
     # ----- audio out -----
 
