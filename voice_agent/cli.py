@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_agent import __version__
-from voice_agent.commands import llm_check, trace, tts_server
+from voice_agent.commands import llm_check, llm_server, trace, tts_server
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands, verbose)
     trace.add_arguments(commands)
     llm_check.add_arguments(commands)
+    llm_server.add_arguments(commands)
     tts_server.add_arguments(commands)
     _add_load(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")

@@ -11,13 +11,13 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
 from voice_agent.agents.agent import Agent, AgentError, AgentTools, load_agent
+from voice_agent.agents.opening import opening
 from voice_agent.budget.objective import Objective
 from voice_agent.config import EngineChoice, Pipeline
 from voice_agent.engines import (
@@ -74,11 +74,8 @@ class Resources:
 
     def opening(self) -> LLMContext:
         """Return what every conversation of today begins with, as the language model sees it."""
-        messages: list[Any] = [{"role": "system", "content": self.system_prompt()}]
-        if self.pipeline.greeting and self.agent.greeting:
-            messages.append({"role": "assistant", "content": self.agent.greeting})
-        tools = [tool.schema() for tool in self.tools.tools()]
-        return LLMContext(messages, ToolsSchema(standard_tools=list(tools)))
+        pipeline = self.pipeline
+        return opening(self.agent, self.tools, pipeline.persona, greeting=pipeline.greeting)
 
     async def start(self) -> None:
         """Load everything at once; where one part fails, the rest is stopped again.
