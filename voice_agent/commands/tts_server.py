@@ -6,7 +6,6 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from voice_agent import logs
 from voice_agent.commands import fail
 from voice_agent.process import new_event_loop
 
@@ -32,6 +31,8 @@ def add_arguments(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal; 0 after a polite end, 2 when it cannot start."""
+    from voice_agent import logs
+
     logs.configure(arguments.verbose)
     from voice_agent.engines import EngineError
     from voice_agent.ports import PortError
