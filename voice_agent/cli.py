@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--url", help="an agent's address; without it, a server is started and ended")
     call.add_argument("--out", type=Path, metavar="FILE", help="write the agent's audio there")
     call.add_argument("--json", type=Path, metavar="FILE", help="write the turns there")
+    _add_line_flags(call, several=False)
     call.add_argument(
         "--timeout", type=float, default=20.0, metavar="S", help="for connecting and each answer"
     )
@@ -137,6 +138,7 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure a stock Pipecat agent in the same run too, and print the ratios to it",
     )
+    _add_line_flags(turns, several=True)
     turns.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     trace = what.add_parser(
         "trace",
@@ -218,6 +220,37 @@ def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         metavar=("BEFORE", "AFTER"),
         help="compare two --json files instead of measuring",
     )
+
+
+def _add_line_flags(command: argparse.ArgumentParser, *, several: bool) -> None:
+    lines = "webrtc (the default), twilio, telnyx, plivo, vonage, exotel, genesys, bridge, "
+    lines += "asterisk, jambonz, freeswitch"
+    if several:
+        command.add_argument(
+            "--transport",
+            type=_words,
+            metavar="LINE,...",
+            help=f"call on these lines, each in turn: {lines}",
+        )
+    else:
+        command.add_argument(
+            "--transport", default="webrtc", metavar="LINE", help=f"call on this line: {lines}"
+        )
+    command.add_argument(
+        "--network",
+        type=_network,
+        metavar="delay=MS,jitter=MS,loss=SHARE,reorder=SHARE",
+        help="impair the network between a telephone line and the agent",
+    )
+
+
+def _network(text: str) -> object:
+    from voice_agent.load.impairment import Network
+
+    try:
+        return Network.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _words(text: str) -> list[str]:

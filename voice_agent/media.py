@@ -75,7 +75,8 @@ class AudioSource(Protocol):
     def on_recall(self, recall: Callable[[], None]) -> None:
         """Call ``recall`` when what was pulled ahead and not played must not be heard any more.
 
-        It counts as not heard from then on, and what is pulled next follows what was played.
+        It may first say with ``played`` how much of it can no longer be taken back. The rest counts
+        as not heard, and what is pulled next follows what was played.
         """
         ...
 

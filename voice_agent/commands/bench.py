@@ -40,6 +40,8 @@ async def _turns(arguments: argparse.Namespace) -> int:
         kinds=arguments.kinds,
         limit=arguments.limit,
         baseline=arguments.baseline,
+        transports=arguments.transport or ["webrtc"],
+        network=arguments.network,
         json_path=arguments.json,
     )
 

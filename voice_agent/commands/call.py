@@ -54,15 +54,20 @@ async def _call(arguments: argparse.Namespace, url: str) -> int:
         out=arguments.out,
         json_path=arguments.json,
         timeout_s=arguments.timeout,
+        transport=arguments.transport,
+        network=arguments.network,
     )
 
 
 @contextlib.contextmanager
 def _own_server(arguments: argparse.Namespace) -> Iterator[str]:
     """Start ``voice-agent serve`` on a free port, yield its URL, and always end it."""
+    from voice_agent.load.dialling import serving
+
     command = [sys.executable, "-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline]
     command += [f"--set={override}" for override in arguments.set]
+    command += serving([arguments.transport])
     command += ["-v"] * arguments.verbose or ["-q"]
     with sigterm_as_exit(), _ended(command) as server:
         assert server.stdout is not None

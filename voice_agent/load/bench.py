@@ -20,14 +20,16 @@ from typing import Any
 
 from voice_agent.load import guesses, table, utterances
 from voice_agent.load.call import check_places
-from voice_agent.load.caller import Caller
+from voice_agent.load.dialling import WEBRTC, dialled, serving
 from voice_agent.load.errors import CallError, Lost, NoAnswer, WavError
+from voice_agent.load.impairment import Network
 from voice_agent.load.measure import Usual, ask, play_over, usual_answer
 from voice_agent.load.mouth import Lag
 from voice_agent.load.playlist import Item, choose, read_playlist
 from voice_agent.load.score import Outcome, as_data, figures, ratios
 from voice_agent.load.script import KINDS, OVER_THE_AGENT
 from voice_agent.load.served import served
+from voice_agent.load.speaking import Speaking
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -45,6 +47,9 @@ class Side:
 
     name: str
     url: str
+    transport: str = WEBRTC
+    """The line it is called on."""
+    network: Network | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     lags: list[Lag] = field(default_factory=list)
     counters: guesses.Counters = field(default_factory=dict)
@@ -79,6 +84,8 @@ async def bench_turns(
     kinds: Sequence[str] = (),
     limit: int | None = None,
     baseline: bool = False,
+    transports: Sequence[str] = (WEBRTC,),
+    network: Network | None = None,
     json_path: Path | None = None,
     floor_dbfs: float = -66.0,
     print: Print = print,
@@ -93,6 +100,8 @@ async def bench_turns(
         kinds: Play only these kinds; empty: all.
         limit: Play at most this many of each kind.
         baseline: Measure a stock Pipecat agent too, and print the ratios to it.
+        transports: The lines that the agent is called on, each in turn.
+        network: What lies between, where the line is a telephone's.
         json_path: Write everything there.
         floor_dbfs: RMS of the noise that is always on the caller's line.
         print: Where the lines for a person go.
@@ -112,10 +121,14 @@ async def bench_turns(
             running.enter_context(keeping_time())
             if url is None:
                 command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
+                command += serving(transports)
                 url = await running.enter_async_context(
                     served([*command, *serve], "voice-agent serve")
                 )
-            sides.append(Side("agent", url))
+            for transport in transports:
+                name = "agent" if len(transports) == 1 else transport
+                over = network if transport != WEBRTC else None
+                sides.append(Side(name, url, transport, over))
             if baseline:
                 stock = served(["-m", "voice_agent.load.baseline"], "the baseline")
                 sides.append(Side("baseline", await running.enter_async_context(stock)))
@@ -180,7 +193,9 @@ async def _block(side: Side, items: Sequence[Item], question: Item, floor_dbfs: 
     before = await guesses.counted(side.url)
     told: guesses.Counters = {}
     for attempt in range(REDIALS + 1):
-        async with Caller(side.url, floor_dbfs=floor_dbfs) as caller:
+        async with dialled(
+            side.transport, side.url, floor_dbfs=floor_dbfs, network=side.network
+        ) as caller:
             try:
                 await caller.greeting(within_s=GREETING_S)
                 while left:
@@ -200,7 +215,7 @@ async def _block(side: Side, items: Sequence[Item], question: Item, floor_dbfs: 
     guesses.add(side.counters, guesses.difference(after, before) if after else told)
 
 
-async def _measure(side: Side, caller: Caller, item: Item, question: Item) -> Outcome:
+async def _measure(side: Side, caller: Speaking, item: Item, question: Item) -> Outcome:
     if item.kind not in OVER_THE_AGENT:
         return await ask(caller, item)
     if side.usual is None:
@@ -210,7 +225,7 @@ async def _measure(side: Side, caller: Caller, item: Item, question: Item) -> Ou
 
 def _report(sides: Sequence[Side], json_path: Path | None, print: Print) -> int:
     made = {side.name: side.figures() for side in sides}
-    compared = ratios(made["agent"], made["baseline"]) if "baseline" in made else {}
+    compared = ratios(made[sides[0].name], made["baseline"]) if "baseline" in made else {}
     for line in table.lines(made, compared):
         print(line)
     if any(side.get("caller_lag_ms", {}).get("max", 0) > TRUSTED_LAG_MS for side in made.values()):

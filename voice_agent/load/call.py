@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_agent.load.caller import Caller
+from voice_agent.load.dialling import WEBRTC, dialled
 from voice_agent.load.errors import CallError, NoAnswer, WavError
+from voice_agent.load.impairment import Network
 from voice_agent.load.mouth import Lag
 from voice_agent.load.speaking import Speaking, Turn
 from voice_agent.load.wav import Speech, read_wav, write_wav
@@ -57,6 +58,8 @@ async def call(
     out: Path | None = None,
     json_path: Path | None = None,
     timeout_s: float = 20.0,
+    transport: str = WEBRTC,
+    network: Network | None = None,
     print: Callable[[str], object] = print,
 ) -> int:
     """Make one call.
@@ -67,6 +70,8 @@ async def call(
         out: Write all that the agent said there, with its real timing, as a 48 kHz mono WAV.
         json_path: Write the turns there.
         timeout_s: How long connecting, and every answer, may take to begin.
+        transport: The line to call on.
+        network: What lies between, where the line is a telephone's.
         print: Where the lines for a person go.
 
     Returns:
@@ -75,10 +80,10 @@ async def call(
     try:
         speeches = [read_wav(wav) for wav in wavs]
         check_places(out, json_path)
-    except WavError as error:
+        caller = dialled(transport, url, timeout_s=timeout_s, network=network)
+    except CallError as error:
         print(f"error: {error}")
         return BAD_INPUT
-    caller = Caller(url, timeout_s=timeout_s)
     turns: list[Turn | Unanswered] = []
     greeting: str | None = None
     failed = False

@@ -196,6 +196,7 @@ class Playout:
 
     def duck(self) -> None:
         """Lower the voice; where it had fallen silent, go on quietly from the last word on."""
+        self._recall()  # what is on its way is lowered too
         self._sound_at(self._ducked_gain)
 
     def hush(self) -> None:
@@ -306,19 +307,22 @@ class Playout:
         return reply.length - reply.position
 
     def on_recall(self, recall: Callable[[], None]) -> None:
-        """Call ``recall`` when what was pulled ahead and not played must not be heard."""
+        """Call ``recall`` when what was pulled ahead and not played must not be heard.
+
+        It may first say with ``played`` how much of it can no longer be taken back.
+        """
         self._recall_from = recall
 
     def _recall(self) -> bool:
         """Take back what was pulled ahead and not played; return whether there was anything."""
         if not self._in_flight:
             return False
+        if self._recall_from is not None:
+            self._recall_from()
         for block in self._in_flight:
             if block.reply is not None:
                 block.reply.position = block.reply.played
         self._in_flight.clear()
-        if self._recall_from is not None:
-            self._recall_from()
         return True
 
     async def wait_audible(self) -> None:

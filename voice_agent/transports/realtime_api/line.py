@@ -220,8 +220,8 @@ class _Counted:
 
     def on_recall(self, recall: Callable[[], None]) -> None:
         def forget() -> None:
-            self._in_flight = 0
             recall()
+            self._in_flight = 0
 
         self._source.on_recall(forget)
 

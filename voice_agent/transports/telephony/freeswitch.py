@@ -30,6 +30,7 @@ class FreeSwitchWire(Wire):
 
     name = "freeswitch"
     lead_ms = 40
+    recalls = False
 
     def __init__(self, format: Format) -> None:
         self._format = format

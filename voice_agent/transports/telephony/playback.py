@@ -2,8 +2,10 @@
 
 The first packet of an answer leaves at once; the next ones follow until the far player has
 ``lead_ms`` in hand, then one a packet's time. What has been heard is what the far end's marks say:
-one is sent now and then and behind the last packet. A line that has no marks, or loses them, is
-believed to play in real time.
+one is sent now and then and behind the last packet. Between two marks, when the voice is recalled,
+it is taken to have played on in real time: what leaves now arrives behind what it takes back by the
+time that both take, so the clock here tells what is heard there. A line that has no marks, or loses
+them, is believed to play in real time altogether.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from voice_agent.media import AudioSource, Pcm
 from voice_agent.transports.telephony.audio import Level, encoded
 from voice_agent.transports.telephony.wire import Format, Wire
 
+LONGEST_WAY_S = 1.0
+"""What is assumed of the way there and back before the first mark has come."""
 LOST_MARK_MS = 1500.0
 """A mark that is later than this is taken to be lost."""
 
@@ -57,6 +61,10 @@ class Playback:
         self._marks: deque[tuple[str, int, float]] = deque()
         """Marks sent and not come back: name, samples before it, when they should be heard."""
         self._overdue: asyncio.TimerHandle | None = None
+        self._way_s = LONGEST_WAY_S
+        """There and back: how late marks come at best."""
+        self._passed: tuple[int, float] | None = None
+        """The last mark that came back since the recall: samples before it, and when it came."""
         self._unmarked = 0
         """Samples sent since the last mark."""
         self._has_marks = wire.mark("") is not None
@@ -91,9 +99,12 @@ class Playback:
         generation, _, _ = name.partition(".")
         if generation != str(self._generation) or not any(name == each[0] for each in self._marks):
             return
+        now = asyncio.get_running_loop().time()
         while self._marks:
-            passed, samples, _ = self._marks.popleft()
+            passed, samples, due = self._marks.popleft()
             if passed == name:
+                self._way_s = min(self._way_s, max(0.0, now - due))
+                self._passed = samples, now
                 self._heard_until(samples)
                 break
         self._watch_marks()
@@ -155,7 +166,11 @@ class Playback:
             return
 
     def _recall(self) -> None:
-        """What is on its way must not be heard."""
+        """What is on its way must not be heard, as far as it can be helped."""
+        if not self._wire.recalls:
+            self._heard_until(self._sent)
+            return
+        self._heard_until(self._heard_by_then())
         message = self._wire.clear()
         if message is not None:
             self._send(message)
@@ -163,9 +178,20 @@ class Playback:
         self._generation += 1
         self._sent = self._played = self._unmarked = 0
         self._marks.clear()
+        self._passed = None
         self._plays_until = 0.0
         self._watch_marks()
         self._cut.set()
+
+    def _heard_by_then(self) -> int:
+        """Return the samples that will have been heard when what is sent now arrives."""
+        now = asyncio.get_running_loop().time()
+        hz = self._format.hz
+        heard = self._sent - round(max(0.0, self._plays_until - now) * hz)
+        if self._passed is not None:  # it may have stood still since, but not run ahead
+            samples, came = self._passed
+            heard = min(heard, samples + round((now - came + self._way_s) * hz))
+        return max(self._played, min(heard, self._sent))
 
     # ----- what was heard -----
 

@@ -126,7 +126,9 @@ class Wire(ABC):
     lead_ms: ClassVar[int] = 80
     """How far ahead of time audio is sent, ms: what hides the network's jitter from the caller.
     It costs no latency: the first packet of an answer leaves at once, and ``clear`` takes back
-    what has not been heard. Only a ducked voice is heard so much later."""
+    what has not been heard."""
+    recalls: ClassVar[bool] = True
+    """What was sent and not played can be taken back, by ``clear`` or by the other side itself."""
     mark_ms: ClassVar[float] = 100.0
     """A mark follows so much audio."""
     unmarked_ms: ClassVar[float] = 100.0
