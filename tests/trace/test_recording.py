@@ -136,6 +136,16 @@ def test_what_was_pulled_ahead_and_recalled_was_not_heard() -> None:
     assert (heard, recalled) == (480, [True])
 
 
+def test_what_could_no_longer_be_taken_back_was_heard() -> None:
+    """The line says so when it is recalled."""
+    track, ahead = Track(HZ), Ahead()
+    source = _RecordedSource(ahead, track)  # type: ignore[arg-type]
+    source.on_recall(lambda: source.played(160))
+    source.pull_ahead(320)
+    ahead.recall()
+    assert sum(packet.pcm.size for packet in track.between(0, now_ms() + 1e6)) == 160
+
+
 @pytest.mark.slow
 async def test_the_recording_of_a_call_agrees_with_its_trace(tmp_path: Path) -> None:
     """The silence between the two voices in the file is the turn's voice-to-voice latency."""

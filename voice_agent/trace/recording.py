@@ -198,11 +198,11 @@ class _RecordedSource:
         return self._source.ready()
 
     def on_recall(self, recall: Callable[[], None]) -> None:
-        def forget_and_recall() -> None:
+        def recall_and_forget() -> None:
+            recall()  # which may say that some of it was heard after all
             self._ahead.clear()
-            recall()
 
-        self._source.on_recall(forget_and_recall)
+        self._source.on_recall(recall_and_forget)
 
     async def wait_audible(self) -> None:
         await self._source.wait_audible()

@@ -167,10 +167,11 @@ class Playout:
 
     def retract(self, tag: Tag) -> None:
         """Hold a released answer again, of which nothing was heard."""
-        if self._playing is not None and self._playing.tag == tag:
+        reply = self._playing
+        if reply is not None and reply.tag == tag:
             self._recall()
-            self._held, self._playing = self._playing, None
-            self._held.hold()
+            self._held, self._playing = reply, None
+            reply.hold()
             self._audible.clear()
 
     def fill(self, tag: Tag, clip: Clip) -> None:
@@ -330,9 +331,9 @@ class Playout:
         await self._audible.wait()
 
     def _sound_at(self, gain: float) -> None:
-        if self._playing is not None and self._target == 0.0:
+        if (reply := self._playing) is not None and self._target == 0.0:
             self._recall()
-            self._playing.rewind()
+            reply.rewind()
         self._target = gain
         self._wake()
 
