@@ -17,6 +17,7 @@ import pytest
 
 from tests.running import FIXTURES, Server
 from voice_agent.load import wire
+from voice_agent.load.call import call
 from voice_agent.load.errors import Busy, Unreachable
 from voice_agent.load.handsets.bridge import (
     AsteriskHandset,
@@ -229,6 +230,15 @@ async def test_a_bad_network_is_talked_over(server: Server, line: Line) -> None:
     async with line.phone(server, network=network) as phone:
         asked = await phone.answer(await say(phone, "what-time-do-you-open-on-sunday"))
         assert asked.agent.startswith("On Sunday we are open from noon")
+
+
+async def test_the_call_command_calls_on_a_telephone_line(server: Server) -> None:
+    """Signed with the secret from the environment; it says what the agent heard and answered."""
+    said: list[str] = []
+    question = FIXTURES / "what-time-do-you-open-on-sunday.wav"
+    assert await call(server.url, [question], transport="twilio", print=said.append) == 0
+    assert said[0].startswith("user:  word word")
+    assert said[1].startswith("agent: ")
 
 
 async def test_who_cannot_sign_is_not_answered(server: Server, line: Line) -> None:
