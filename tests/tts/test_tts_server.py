@@ -258,3 +258,11 @@ async def test_the_engine_starts_a_server_of_its_own_and_ends_it() -> None:
         ] == "Good evening, this is Bella Notte.".split()
     await voice.stop()
     assert launched.pid is None
+
+
+async def test_a_model_that_is_not_there_is_said() -> None:
+    """Before anything is loaded."""
+    from voice_agent.tts_server.magpie import MagpieBackend
+
+    with pytest.raises(EngineError, match=r"no file 'magpie\.nemo'.*--model"):
+        MagpieBackend("magpie.nemo")

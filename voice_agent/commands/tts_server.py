@@ -21,7 +21,14 @@ def add_arguments(commands: Any) -> None:
         description="Speak Riva gRPC (SynthesizeOnline and the rest of NVIDIA's speech synthesis "
         "service). Prints its address when it is warm; SIGTERM lets open streams finish.",
     )
-    parser.add_argument("--backend", choices=["espeak"], default="espeak")
+    parser.add_argument("--backend", choices=["espeak", "magpie"], default="espeak")
+    parser.add_argument(
+        "--model", default="", metavar="FILE|NAME", help="magpie: a .nemo, or what was pulled"
+    )
+    parser.add_argument(
+        "--codec", default="", metavar="FILE", help="magpie: the codec's .nemo, if not inside"
+    )
+    parser.add_argument("--device", default="", help="magpie: cuda, cuda:1, cpu (default: a GPU)")
     parser.add_argument("--streams", type=int, metavar="N", help="at once; more are refused")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=50052, help="0 takes any free one")
@@ -66,6 +73,10 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
 def _backend(arguments: argparse.Namespace) -> Backend:
     streams = {} if arguments.streams is None else {"streams": arguments.streams}
+    if arguments.backend == "magpie":
+        from voice_agent.tts_server.magpie import MagpieBackend
+
+        return MagpieBackend(arguments.model, arguments.codec, device=arguments.device, **streams)
     from voice_agent.tts_server.espeak import EspeakBackend
 
     return EspeakBackend(**streams)

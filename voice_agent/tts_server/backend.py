@@ -45,12 +45,6 @@ class Texts:
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[Text | None] = asyncio.Queue()
-        self._closed = False
-
-    @property
-    def last(self) -> bool:
-        """Whether nothing follows what was taken last, as far as anybody knows by now."""
-        return self._closed and self._waiting.qsize() <= 1
 
     def put(self, text: Text) -> None:
         """Add a text."""
@@ -58,7 +52,6 @@ class Texts:
 
     def close(self) -> None:
         """No further text will come."""
-        self._closed = True
         self._waiting.put_nowait(None)
 
     async def take(self) -> Text | None:
