@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_agent import __version__
-from voice_agent.commands import llm_check, llm_server, trace, tts_server
+from voice_agent.commands import bench_tts, llm_check, llm_server, say, trace, tts_server
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     llm_check.add_arguments(commands)
     llm_server.add_arguments(commands)
     tts_server.add_arguments(commands)
+    say.add_arguments(commands, [pipeline, verbose])
     _add_load(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
     _add_models(commands)
@@ -168,6 +169,7 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
     llm.add_argument("--conversations", type=_count, default=3, metavar="N")
     llm.add_argument("--turns", type=_count, default=10, metavar="N", help="of each conversation")
     llm.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    bench_tts.add_arguments(what, [_pipeline_flags("embedded"), verbose])
 
 
 def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:

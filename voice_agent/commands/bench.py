@@ -7,7 +7,7 @@ import argparse
 import asyncio
 
 from voice_agent import logs
-from voice_agent.commands import fail, sigterm_as_exit
+from voice_agent.commands import bench_tts, fail, sigterm_as_exit
 from voice_agent.process import new_event_loop
 
 DEFAULT_PIPELINE = "fixed-latency"
@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(arguments.verbose)
     if arguments.what == "llm":
         return _llm(arguments)
+    if arguments.what in ("tts", "intelligibility"):
+        return bench_tts.run(arguments)
     if arguments.what == "trace":
         with sigterm_as_exit():
             return asyncio.run(_trace(arguments))
