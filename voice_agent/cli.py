@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_load(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
     _add_models(commands)
+    _add_asr_server(commands, verbose)
     return parser
 
 
@@ -106,6 +107,38 @@ def _add_models(commands: _Commands) -> None:
     )
     build.add_argument("name", metavar="NAME")
     build.add_argument("arguments", nargs=argparse.REMAINDER, help="passed to the recipe")
+
+
+def _add_asr_server(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
+    server = commands.add_parser(
+        "asr-server",
+        parents=[verbose],
+        help="streaming speech recognition for many callers, behind Riva gRPC",
+        description="Serve a streaming (cache-aware) transducer to any Riva client: a .nemo in "
+        "NeMo, on a GPU if there is one, or a folder of sherpa-onnx on CPUs.",
+    )
+    server.add_argument("--model", type=Path, required=True, metavar="NEMO|FOLDER")
+    server.add_argument(
+        "--backend", choices=["nemo", "sherpa"], help="(default: by what --model is)"
+    )
+    server.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    server.add_argument("--port", type=_port, default=50051, help="0 takes any free one")
+    server.add_argument(
+        "--metrics-port", type=_port, metavar="PORT", help="answer Prometheus there"
+    )
+    server.add_argument(
+        "--chunk-ms",
+        type=_count,
+        default=160,
+        metavar="MS",
+        help="audio per step, with --backend nemo: 80, 160, 560 or 1120 (default: 160)",
+    )
+    server.add_argument(
+        "--streams", type=_count, metavar="N", help="admitted at once (default: measured)"
+    )
+    server.add_argument("--max-batch", type=_count, default=64, metavar="N")
+    server.add_argument("--threads", type=int, default=0, metavar="N", help="0: one a core")
+    server.add_argument("--device", default="", help="of --backend nemo: cuda, cuda:1, cpu")
 
 
 def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:

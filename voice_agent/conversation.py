@@ -201,8 +201,9 @@ class Conversation:
         taking.observe(self._observe)
         taking.observe(self.trace.observe)
         taking.observe(self._client.observe)
+        self._asr = resources.asr(session)
         self._worker = PipelineWorker(
-            FramePipeline([ears, resources.asr(session), taking, *engines.row(), gate]),
+            FramePipeline([ears, self._asr, taking, *engines.row(), gate]),
             params=PipelineParams(
                 audio_in_sample_rate=HEARD_HZ,
                 audio_out_sample_rate=transport.audio_out_hz,
@@ -335,7 +336,9 @@ class Conversation:
 
     def _measured(self, since_ms: float) -> dict[str, float]:
         process = self._tracing.measured(since_ms) if self._tracing is not None else {}
-        return {**process, **self._transport.figures()}
+        # Some recognisers know how far behind real time they are.
+        hearing: Callable[[], dict[str, float]] = getattr(self._asr, "figures", dict)
+        return {**process, **self._transport.figures(), **hearing()}
 
     def _note_session(self, began: Session | None = None, reason: str = "") -> Session:
         now = round(time.time(), 3)

@@ -2,4 +2,4 @@
 NeMo-Speech.cpp's ``riva_server`` and our own servers. ``channel`` is the client's end: where a
 server is and whether it can work; ``server`` the other: health, warm-up, bounded admission,
 metrics, a polite end. In and out: NVIDIA's own messages, from the ``nvidia-riva-client`` package
-(extra ``riva``). Knows no engine and no model, and imports nothing of Pipecat."""
+(extra ``riva``). Knows no engine and no model; ``server`` imports nothing of Pipecat."""

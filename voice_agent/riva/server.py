@@ -19,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from voice_agent.ports import bind, in_use
-from voice_agent.riva.channel import OPTIONS
+from voice_agent.riva.options import OPTIONS
 
 DRAIN_S = 10.0
 """How long open streams may go on after a signal; clients that reconnect lose nothing."""
@@ -29,7 +29,7 @@ class Admission:
     """How many streams there may be at once; more are refused, never queued.
 
     Args:
-        limit: Streams at once; may be changed while the server runs.
+        limit: Streams at once; may be changed while the server runs. 0 before it is known.
         registry: Where the figures go.
         name: Prefix of their names, for example ``asr``.
     """
@@ -50,6 +50,8 @@ class Admission:
         """Return why another stream cannot be had now; None when it can."""
         if self.closed:
             return grpc.StatusCode.UNAVAILABLE, "the server is shutting down"
+        if not self.limit:
+            return grpc.StatusCode.UNAVAILABLE, "the model is being loaded"
         if self.open >= self.limit:
             return (
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -96,6 +98,7 @@ class SpeechServer:
         self._metrics_port = metrics_port
         self._health = health.aio.HealthServicer()
         self._stop = asyncio.Event()
+        self._at_once = False
         self._admissions: list[Admission] = []
         # Clients may look after idle connections more often than gRPC's default allows.
         patience = [("grpc.http2.min_ping_interval_without_data_ms", 5_000)]
@@ -160,13 +163,17 @@ class SpeechServer:
                     await asyncio.gather(warming, return_exceptions=True)
                 stopping.cancel()
             finally:
-                await self._end(drain_s)
+                await self._end(0.0 if self._at_once else drain_s)
                 if metrics is not None:
                     metrics.shutdown()
                     metrics.server_close()
 
-    def stop(self) -> None:
-        """Admit nobody any more, let open streams finish, then end ``serve``."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Admit nobody any more, let open streams finish, then end ``serve``.
+
+        ``at_once``: do not wait for them; nothing will come of them.
+        """
+        self._at_once |= at_once
         for admission in self._admissions:
             admission.closed = True
         self._stop.set()
