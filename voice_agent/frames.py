@@ -91,12 +91,16 @@ class LLMFiguresFrame(SystemFrame):
     turn: int = 0
     """Of the ``ReplyStartFrame`` the request came behind; 0 where none did."""
     revision: int = 0
+    queue_ms: float = 0.0
+    """The time it waited before anything was done for it, where the engine tells."""
     cached_tokens: int = 0
     """Of the prompt, those the engine still knew from an earlier request."""
     prompt_tokens: int = 0
     """Of the prompt, those it had to work through."""
     prompt_ms: float = 0.0
     """The time that took."""
+    reused_blocks: int = 0
+    """Blocks of the cache that were taken over, where the engine counts those."""
     tokens: int = 0
     """Written, those of tool calls included."""
     tokens_ms: float = 0.0

@@ -40,6 +40,8 @@ class ModelServer:
         self.keys: list[str] = []
         self.connections: set[Any] = set()
         self.disconnected = asyncio.Event()
+        self.perf_metrics: list[dict[str, Any]] | None = None
+        """What TensorRT-LLM's ``/perf_metrics`` would hold; None: there is no such thing here."""
         self.say("Hello", " there.")
 
     def say(self, *words: str) -> None:
@@ -79,6 +81,13 @@ class ModelServer:
     async def post(self, request: web.Request) -> web.StreamResponse:
         return await self.completions(request)
 
+    async def drained(self, request: web.Request) -> web.Response:
+        """Answer ``/perf_metrics`` as trtllm-serve does: what is read is gone."""
+        if self.perf_metrics is None:
+            raise web.HTTPNotFound
+        records, self.perf_metrics = self.perf_metrics, []
+        return web.json_response(records)
+
     async def models(self, request: web.Request) -> web.Response:
         return web.json_response(
             {"object": "list", "data": [{"id": "tiny", "object": "model", "created": 0}]}
@@ -92,6 +101,7 @@ async def model_server(port: int = 0) -> AsyncIterator[ModelServer]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.post)
     app.router.add_get("/v1/models", server.models)
+    app.router.add_get("/perf_metrics", server.drained)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

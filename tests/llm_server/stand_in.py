@@ -31,7 +31,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--port", type=int)
-    parser.add_argument("--max_batch_size", type=int)
     parser.add_argument("--extra_llm_api_options", type=Path)
     asked, _ = parser.parse_known_args()
     options: dict[str, Any] = yaml.safe_load(asked.extra_llm_api_options.read_text())
@@ -44,7 +43,7 @@ def main() -> None:
     if wrong == "counts layers":
         draft = min(draft, 1)
     print("Capturing CUDA graphs", flush=True)
-    server = load(str(TINY), asked.port, draft, asked.max_batch_size)
+    server = load(str(TINY), asked.port, draft, options["max_batch_size"])
     print("serving at", server.listening_address, flush=True)
     while True:
         time.sleep(3600)

@@ -171,6 +171,10 @@ class Draft(BaseModel):
 class TorchLlmArgs(BaseModel):
     model_config = ConfigDict(extra="forbid")
     model: str
+    max_batch_size: int
+    max_num_tokens: int
+    max_seq_len: int
+    trust_remote_code: bool
     kv_cache_config: dict
     moe_config: dict
     nvfp4_gemm_config: dict

@@ -18,8 +18,8 @@ from voice_agent.engines import Engine, EngineError, EngineSettings, SessionInfo
 from voice_agent.llm.gguf_header import GgufHeader, read_header
 from voice_agent.llm.llamacpp_fit import check_fit, needs_of
 from voice_agent.llm.llamacpp_model import LlamaCppModel
-from voice_agent.llm.llamacpp_service import LlamaCppService
 from voice_agent.llm.llamacpp_wire import Load
+from voice_agent.llm.model_service import ModelService
 from voice_agent.process import free_memory_bytes
 
 __all__ = ["LlamaCppEngine", "LlamaCppSettings", "Speculative"]
@@ -126,9 +126,9 @@ class LlamaCppEngine(Engine[LlamaCppSettings]):
             f"takes up to {needs / 1e9:.1f} GB)"
         )
 
-    def service(self, session: SessionInfo) -> LlamaCppService:
+    def service(self, session: SessionInfo) -> ModelService:
         """Make the Pipecat service of one conversation."""
-        return LlamaCppService(
+        return ModelService(
             self.model,
             Path(self.settings.model).stem,
             session.session_id,

@@ -11,9 +11,10 @@ from loguru import logger
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from voice_agent.engines import EngineError
-from voice_agent.llm.llamacpp_process import LlamaCppProcess, Request
+from voice_agent.llm.llamacpp_process import LlamaCppProcess
 from voice_agent.llm.llamacpp_slots import Slots
 from voice_agent.llm.llamacpp_wire import Load
+from voice_agent.llm.model_process import Request
 from voice_agent.llm.plain import plain_request
 
 __all__ = ["LlamaCppModel"]

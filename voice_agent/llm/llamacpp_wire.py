@@ -1,31 +1,12 @@
-"""What the server and its llama.cpp worker say to each other, in ``workers.wire``'s messages.
+"""How llama.cpp is loaded, as its worker is told.
 
-``number`` is that of a request. Imports nothing but the standard library: the worker loads it.
+Imports nothing but the standard library: the worker loads it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from enum import IntEnum
-
-
-class Kind(IntEnum):
-    """Who says what; the first group goes to the worker, the second comes from it."""
-
-    ASK = 1
-    """Payload: JSON ``{"endpoint": "chat" or "completion", "body": ...}``, as llama-server takes
-    it."""
-    CANCEL = 2
-    """The request is no longer wanted."""
-
-    READY = 16
-    """The model is loaded."""
-    CHUNK = 17
-    """Payload: JSON of what a streamed chunk holds: some of ``text``, ``calls`` (pieces of tool
-    calls), ``logprobs``, ``finish``, ``timings`` (of the request so far)."""
-    END = 18
-    """The request is over and its slot free. Payload: JSON of what went wrong, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

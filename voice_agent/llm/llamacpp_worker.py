@@ -1,7 +1,7 @@
 """A process with one model in llama.cpp's server, by way of the xllamacpp wheel.
 
 Run by ``llamacpp_process`` as ``python -m voice_agent.llm.llamacpp_worker LOAD``, spoken to over
-stdin and stdout (see ``llamacpp_wire``); it ends when its stdin does. It is a process of its own
+stdin and stdout (see ``model_wire``); it ends when its stdin does. It is a process of its own
 because a model file that llama.cpp does not like can end it by an assertion.
 
 The server inside also listens for HTTP and cannot be told not to. Here that is a Unix socket in a
@@ -24,7 +24,8 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from voice_agent.llm.llamacpp_wire import Kind, Load
+from voice_agent.llm.llamacpp_wire import Load
+from voice_agent.llm.model_wire import Kind
 from voice_agent.workers.inside import Pipe
 from voice_agent.workers.wire import Message, Unpacker
 

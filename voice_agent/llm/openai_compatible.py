@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from openai import (
@@ -21,13 +23,17 @@ from openai import (
     DefaultAsyncHttpxClient,
     Timeout,
 )
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
+from pipecat.frames.frames import Frame
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.http import connection_limits
 from pydantic import Field
 
 from voice_agent.engines import Engine, EngineError, EngineSettings, SessionInfo
+from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
 from voice_agent.llm.chunks import ChunkReader
 from voice_agent.llm.spoken import SpokenAnswers
 
@@ -67,6 +73,8 @@ class OpenAICompatibleEngine(Engine[OpenAICompatibleSettings]):
     """One HTTP client, and so one pool of connections, for all conversations."""
 
     Settings: ClassVar[type[EngineSettings]] = OpenAICompatibleSettings
+    kept_alive: ClassVar[int] = 100
+    """Connections kept for further requests; 0 makes a new one for each."""
     _client: AsyncOpenAI | None = None
     _model: str = ""
 
@@ -87,9 +95,12 @@ class OpenAICompatibleEngine(Engine[OpenAICompatibleSettings]):
             api_key=key,
             max_retries=0,  # a retry waits half a second first; the service has its own
             timeout=Timeout(settings.total_timeout_s, connect=settings.connect_timeout_s),
+            default_headers={} if self.kept_alive else {"Connection": "close"},
             http_client=DefaultAsyncHttpxClient(
                 limits=connection_limits(
-                    max_connections=1000, max_keepalive_connections=100, keepalive_expiry=None
+                    max_connections=1000,
+                    max_keepalive_connections=self.kept_alive,
+                    keepalive_expiry=None,
                 )
             ),
         )
@@ -164,12 +175,21 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
         self._shared = client
         self._limits = settings
         self._chunks = ChunkReader()
+        self._first_token_s = 0.0
         given: dict[str, Any] = {"model": model, "max_tokens": settings.max_tokens}
         if settings.temperature is not None:
             given["temperature"] = settings.temperature
         if extra_body := _extra_body(settings):
             given["extra"] = {"extra_body": extra_body}
+        self._reply = ReplyStartFrame()
+        self._usage: CompletionUsage | None = None
         super().__init__(settings=self.Settings(**given))
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Note what is answered; the rest is the base's."""
+        if isinstance(frame, ReplyStartFrame):
+            self._reply = frame
+        await super().process_frame(frame, direction)
 
     def create_client(self, *args: Any, **kwargs: Any) -> AsyncOpenAI:
         """Return the engine's client: one pool of connections for all conversations."""
@@ -198,8 +218,22 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
     async def _process_context(self, context: LLMContext) -> None:
         self._begin_answer(starts_in_think=self._limits.starts_in_think)
         self._chunks = ChunkReader()
-        await super()._process_context(context)
+        self._usage = None
+        request = Sent(self._reply.turn, self._reply.revision, time.monotonic())
+        finished = False
+        try:
+            await super()._process_context(context)
+            finished = True
+        finally:
+            request.first_token_s = self._first_token_s
+            await self._ended(request, finished=finished)
         await self._end_answer()
+
+    async def _ended(self, request: Sent, *, finished: bool) -> None:
+        """Tell what the request cost, as far as the server has told; must not wait for anything."""
+        figures = figures_of(request, self._usage, finished=finished)
+        if figures.tokens or figures.prompt_tokens:
+            await self.push_frame(figures)
 
     async def _bounded(
         self, stream: AsyncStream[ChatCompletionChunk], first_by: float, end_by: float
@@ -207,6 +241,7 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
         """The stream with deadlines; closing this closes the HTTP response at once."""
         chunks = aiter(stream)
         deadline = min(first_by, end_by)
+        self._first_token_s = 0.0
         try:
             while True:
                 try:
@@ -218,6 +253,8 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
                     raise self._failure(error, streaming=deadline == end_by) from error
                 if _is_token(chunk):
                     deadline = end_by
+                    self._first_token_s = self._first_token_s or time.monotonic()
+                self._usage = chunk.usage or self._usage
                 for piece in self._chunks.split(chunk):
                     yield piece
         finally:
@@ -237,6 +274,30 @@ class OpenAICompatibleService(SpokenAnswers, OpenAILLMService):
         if not isinstance(error, APIError):
             return EngineError(f"{where} wrote what is no JSON ({_cause(error)})")
         return EngineError(f"{where} refused: {_cause(error)}")
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request that was made, and when; seconds of ``time.monotonic``."""
+
+    turn: int
+    revision: int
+    sent_s: float
+    first_token_s: float = 0.0
+    """0 until it has come."""
+
+
+def figures_of(request: Sent, usage: CompletionUsage | None, *, finished: bool) -> LLMFiguresFrame:
+    """Return what a server's ``usage`` tells of a request; all zero where it tells nothing."""
+    figures = LLMFiguresFrame(
+        turn=request.turn, revision=request.revision, interrupted=not finished
+    )
+    if usage is not None:
+        details = usage.prompt_tokens_details
+        figures.cached_tokens = (details.cached_tokens if details else None) or 0
+        figures.prompt_tokens = usage.prompt_tokens - figures.cached_tokens
+        figures.tokens = usage.completion_tokens
+    return figures
 
 
 def _extra_body(settings: OpenAICompatibleSettings) -> dict[str, Any]:

@@ -162,6 +162,8 @@ def _llm_figures(frame: LLMFiguresFrame) -> dict[str, float]:
         "prompt_tokens": frame.prompt_tokens,
         "cached_tokens": frame.cached_tokens,
         "prompt_ms": round(frame.prompt_ms, 1),
+        "queue_ms": round(frame.queue_ms, 1),
+        "reused_blocks": frame.reused_blocks,
         "drafts_offered": frame.drafted_tokens,
         "drafts_accepted": frame.accepted_tokens,
     }

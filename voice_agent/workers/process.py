@@ -39,6 +39,7 @@ class WorkerProcess:
         *arguments: str,
         keep_stderr: bool = False,
         env: dict[str, str] | None = None,
+        python: str = sys.executable,
     ) -> WorkerProcess:
         """Start a worker; whether it can work it says itself.
 
@@ -47,13 +48,14 @@ class WorkerProcess:
             arguments: Its command line.
             keep_stderr: Keep what it complains of instead of passing it on.
             env: Its environment; None is ours.
+            python: The interpreter, where it is not ours.
 
         Raises:
             OSError: No process can be started.
         """
         inherited = DEVNULL if not sys.stderr else None
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
+            *(python, "-m", module, *arguments),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE if keep_stderr else inherited,

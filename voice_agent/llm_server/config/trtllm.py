@@ -70,6 +70,7 @@ def plan(wish: Wish) -> Plan:
 def _pytorch(wish: Wish, form: Precision) -> Table:
     room = memory(wish, form)
     table: dict[str, Choice | Table] = {
+        **_size(wish),
         "kv_cache_config": _kv_cache(wish, form, room),
         **_kernels(wish, form),
         "cuda_graph_config": {
@@ -93,6 +94,19 @@ def _pytorch(wish: Wish, form: Precision) -> Table:
     if wish.drafts:
         table["speculative_config"] = _speculative(wish)
     return table
+
+
+def _size(wish: Wish) -> dict[str, Choice]:
+    return {
+        "max_batch_size": Choice(wish.at_once, "one answer a call"),
+        "max_num_tokens": Choice(
+            8192, "of prompts in one step (recipe): more only holds answers under way up"
+        ),
+        "max_seq_len": Choice(
+            wish.context, "tokens of a conversation, not the model's most: memory is shared"
+        ),
+        "trust_remote_code": Choice(True, "the checkpoint brings its own configuration class"),
+    }
 
 
 def _kv_cache(wish: Wish, form: Precision, room: Memory) -> Table:
@@ -206,8 +220,7 @@ def _autodeploy(wish: Wish, form: Precision) -> Table:
         "attn_backend": Choice("flashinfer", "the same"),
         "model_factory": Choice("AutoModelForCausalLM", "the same"),
         "skip_loading_weights": Choice(False, "the same"),
-        "max_batch_size": Choice(wish.at_once, "one answer a call (example: 384)"),
-        "max_seq_len": Choice(wish.context, "of a conversation (example: 65536)"),
+        **_size(wish),
         "enable_chunked_prefill": Choice(
             True, "a long prompt is read in pieces, and answers under way go on in between"
         ),
@@ -251,10 +264,6 @@ def _command(wish: Wish, model: str) -> tuple[list[str], dict[str, str]]:
     parser = wish.checkpoint.reasoning_parsers["trtllm"]
     reasons = {
         "--host": "nobody but this machine; put a proxy with a key before anything else",
-        "--max_batch_size": "one answer a call",
-        "--max_num_tokens": "of prompts in one step: more only holds answers under way up",
-        "--max_seq_len": "of a conversation, not the model's most: memory is shared",
-        "--trust_remote_code": "the checkpoint brings its own configuration class",
         "--reasoning_parser": "keeps thoughts out of the text where a request allows any",
         "--tool_parser": "how this family writes tool calls",
         "--served_model_name": "what pipelines call it, whatever the precision",
@@ -265,8 +274,6 @@ def _command(wish: Wish, model: str) -> tuple[list[str], dict[str, str]]:
         words += ["--backend", "_autodeploy"]
     if not wish.checkpoint.mtp:
         parser = "nano-v3"  # the older name, which every version with this family knows
-    words += ["--max_batch_size", str(wish.at_once), "--max_num_tokens", "8192"]
-    words += ["--max_seq_len", str(wish.context), "--trust_remote_code"]
     if _names_models(wish.version):
         words += ["--served_model_name", wish.checkpoint.name]
     words += ["--reasoning_parser", parser, "--tool_parser", wish.checkpoint.tool_parser]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, FunctionCallFromLLM, StartFrame
 from pipecat.metrics.metrics import LLMTokenUsage
@@ -14,17 +15,38 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from voice_agent.engines import EngineError
 from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
-from voice_agent.llm.llamacpp_model import LlamaCppModel
-from voice_agent.llm.llamacpp_process import Refused
+from voice_agent.llm.model_process import Refused, Request
 from voice_agent.llm.plain import PlainLLMService, plain_request
 from voice_agent.llm.spoken import SpokenAnswers
 
-__all__ = ["LlamaCppService"]
+__all__ = ["ModelService", "SharedModel"]
 
 _TOO_LONG = "exceed_context_size_error"
 
 
-class LlamaCppService(SpokenAnswers, PlainLLMService):
+class SharedModel(Protocol):
+    """A loaded model as its conversations see it."""
+
+    def asking(
+        self, conversation: str, body: dict[str, Any]
+    ) -> AbstractAsyncContextManager[Request]:
+        """Send a request; leaving the block cancels it.
+
+        Raises:
+            EngineError: Too many wait already.
+        """
+        ...
+
+    def prepare(self, conversation: str) -> None:
+        """A conversation has begun."""
+        ...
+
+    def leave(self, conversation: str) -> None:
+        """A conversation is over."""
+        ...
+
+
+class ModelService(SpokenAnswers, PlainLLMService):
     """An ordinary Pipecat LLM service.
 
     Args:
@@ -37,7 +59,7 @@ class LlamaCppService(SpokenAnswers, PlainLLMService):
 
     def __init__(
         self,
-        model: LlamaCppModel,
+        model: SharedModel,
         name: str,
         conversation: str,
         *,
@@ -134,7 +156,7 @@ class LlamaCppService(SpokenAnswers, PlainLLMService):
 
 
 def _note(figures: LLMFiguresFrame, timings: Mapping[str, float]) -> None:
-    """Take over what llama.cpp has measured of the request so far."""
+    """Take over what the model has measured of the request so far."""
     if not timings:
         return
     figures.cached_tokens = int(timings.get("cache_n", 0))
@@ -144,6 +166,7 @@ def _note(figures: LLMFiguresFrame, timings: Mapping[str, float]) -> None:
     figures.tokens_ms = timings.get("predicted_ms", 0.0)
     figures.drafted_tokens = int(timings.get("draft_n", 0))
     figures.accepted_tokens = int(timings.get("draft_n_accepted", 0))
+    figures.queue_ms = timings.get("queue_ms", 0.0)
 
 
 def _collect(calls: dict[int, dict[str, str]], pieces: list[dict[str, Any]]) -> None:
