@@ -85,7 +85,7 @@ async def test_a_worker_that_hangs_is_noticed(models: Path) -> None:
 async def test_a_file_that_ends_the_process_is_told_by_its_assertion(tmp_path: Path) -> None:
     """llama.cpp aborts over some files; the server lives to say so."""
     file = random_model(tmp_path / "bad.gguf", expert_used_count=None)
-    with pytest.raises(EngineError, match=r"bad\.gguf: GGML_ASSERT\(.*\) failed"):
+    with pytest.raises(EngineError, match=r"bad\.gguf cannot be loaded: GGML_ASSERT\(.*\) failed"):
         async with engine(file):
             pass
 

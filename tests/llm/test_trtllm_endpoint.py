@@ -1,4 +1,4 @@
-"""The trtllm engine over HTTP, against a server of our own with trtllm-serve's documented answers."""
+"""The trtllm engine over HTTP, against a server that answers as trtllm-serve documents."""
 
 from __future__ import annotations
 
