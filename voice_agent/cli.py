@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_agent import __version__
-from voice_agent.commands import bench_tts, llm_check, llm_server, say, trace, tts_server
+from voice_agent.commands import bench_tts, llm_check, llm_server, models, say, trace, tts_server
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -94,19 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     say.add_arguments(commands, [pipeline, verbose])
     _add_load(commands, verbose)
     commands.add_parser("pipelines", help="list the pipelines that are shipped")
-    _add_models(commands)
+    models.add_arguments(commands)
     _add_asr_server(commands, verbose)
     return parser
-
-
-def _add_models(commands: _Commands) -> None:
-    models = commands.add_parser("models", help="list the models that are shipped, or build one")
-    what = models.add_subparsers(dest="what", metavar="WHAT")
-    build = what.add_parser(
-        "build", help="make a model again from its recipe, models/NAME/build.py"
-    )
-    build.add_argument("name", metavar="NAME")
-    build.add_argument("arguments", nargs=argparse.REMAINDER, help="passed to the recipe")
 
 
 def _add_asr_server(commands: _Commands, verbose: argparse.ArgumentParser) -> None:

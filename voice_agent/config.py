@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voice_agent.budget.settings import BudgetSettings
 from voice_agent.config_errors import ConfigError, Problem, did_you_mean, problems_of
-from voice_agent.paths import models_dir, pipelines_dir, shown
+from voice_agent.paths import models_dir, pipelines_dir, shown, weights_dir
 from voice_agent.trace.settings import TraceSettings
 from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.telephony.settings import TelephonySettings
@@ -224,7 +224,13 @@ class _Tables:
             problems += problems_of(error, PipelineFile, (), self._place)
         asr, llm, tts = (self._choice(stage, problems) for stage in STAGES)
         others = self._fallbacks(parsed, problems)
-        folders = (self._file.resolve().parent, pipelines_dir(), models_dir(), Path.cwd())
+        folders = (
+            self._file.resolve().parent,
+            pipelines_dir(),
+            models_dir(),
+            weights_dir(),
+            Path.cwd(),
+        )
         search_path = tuple(dict.fromkeys(folders))
         agent = self._agent(search_path, problems)
         if problems or not (parsed and asr and llm and tts and agent):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from platformdirs import user_data_path
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -20,6 +23,14 @@ def pipelines_dir() -> Path:
 def models_dir() -> Path:
     """Return the folder with one folder per model."""
     return _shipped("models", "models")
+
+
+def weights_dir() -> Path:
+    """Return the folder that `voice-agent models pull` fills, one folder per model; may not exist:
+    ``models`` in $VOICE_AGENT_DATA or the user's data folder."""
+    folder = os.environ.get("VOICE_AGENT_DATA")
+    base = Path(folder) if folder else user_data_path("voice-agent", appauthor=False)
+    return base / "models"
 
 
 def scenarios_dir() -> Path:
