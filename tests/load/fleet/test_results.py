@@ -133,7 +133,7 @@ def test_a_report_is_one_file_that_asks_for_nothing():
     assert "&lt;talk&gt;" in text
     assert "<script" not in text
     assert not re.search(r"(src|href)=\"(?!http://127.0.0.1:1/traces/)", text)
-    assert "/traces/#/turn/abc-1" in text
+    assert "/traces/?turn=abc-1" in text
     assert "The stage to look at is <b>endpoint</b>" in text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 
 from voice_agent.load.fleet.plots import Series, bars, lines
 
@@ -220,8 +221,8 @@ def _step(step: Mapping[str, Any], url: str) -> str:
 def _link(trace: str, url: str) -> str:
     if not trace:
         return "-"
-    name = escape(trace, quote=True)
-    return f'<a href="{escape(url, quote=True)}/traces/#/turn/{name}">{name}</a>'
+    address = escape(f"{url}/traces/?{urlencode({'turn': trace})}", quote=True)
+    return f'<a href="{address}">{escape(trace)}</a>'
 
 
 def _method(report: Mapping[str, Any]) -> str:
