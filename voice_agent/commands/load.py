@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from voice_agent import logs
@@ -89,23 +90,24 @@ async def _load(arguments: argparse.Namespace) -> int:
     return HELD if report["held"] else NOT_HELD
 
 
-def _target(arguments: argparse.Namespace, sessions: int) -> Any:
-    """Return where to call: the address given, or a server of our own with lines for all."""
-    from contextlib import nullcontext
-
+@asynccontextmanager
+async def _target(arguments: argparse.Namespace, sessions: int) -> AsyncIterator[str]:
+    """Yield where to call: the address given, or a server of our own with lines for all."""
     from voice_agent.load.served import served
 
     if arguments.url:
-        return nullcontext(arguments.url.rstrip("/"))
+        yield arguments.url.rstrip("/")
+        return
     command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline, f"--set=sessions.max={sessions + 2}"]
     command += [f"--set=sessions.max_per_address={sessions + 2}"]
-    traces = tempfile.mkdtemp(prefix="voice-agent-load-")
-    command += [f"--set=trace.path={traces}/traces.sqlite"]
     if arguments.transport == "twilio":
         command += ["--insecure-dev", "--set=telephony.twilio={}"]
     command += [f"--set={override}" for override in arguments.set]
-    return served(command, "voice-agent serve")
+    with TemporaryDirectory(prefix="voice-agent-load-") as traces:
+        command += [f"--set=trace.path={traces}/traces.sqlite"]
+        async with served(command, "voice-agent serve") as url:
+            yield url
 
 
 def _progress(live: bool) -> Callable[[Step, Sequence[CallRecord], Watch], object]:
