@@ -11,9 +11,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from voice_agent.load.call import check_places
 from voice_agent.load.dialling import WEBRTC, dialled, serving
 from voice_agent.load.errors import CallError, Lost, NoAnswer, WavError
 from voice_agent.load.impairment import Network
+from voice_agent.load.keeping_time import keeping_time
 from voice_agent.load.measure import Usual, ask, play_over, usual_answer
 from voice_agent.load.mouth import Lag
 from voice_agent.load.playlist import Item, choose, read_playlist
@@ -137,28 +137,6 @@ async def bench_turns(
         print(f"error: {error}")
         return FAILED
     return _report(sides, json_path, print)
-
-
-@contextmanager
-def keeping_time() -> Iterator[None]:
-    """Put the caller before everything else on this machine, where that is allowed.
-
-    It needs a few per cent of a core; waiting for one would be measured as the agent's latency.
-    The servers started from here are not put first. Garbage is collected between calls only.
-    """
-    gc.disable()
-    before = None
-    if sys.platform == "linux":
-        before = os.sched_getscheduler(0), os.sched_getparam(0)
-        with suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    try:
-        yield
-    finally:
-        gc.enable()
-        if before is not None:
-            with suppress(PermissionError):
-                os.sched_setscheduler(0, *before)
 
 
 def _items(

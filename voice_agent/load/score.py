@@ -64,14 +64,16 @@ def fate(
 
 
 def spread(values: Iterable[float | None]) -> dict[str, float | int] | None:
-    """Return n, p50, p95 and max; None without values."""
+    """Return n, p50, p95, p99 and max; None without values."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return None
+    p50, p95, p99 = np.percentile(known, [50, 95, 99])
     return {
         "n": len(known),
-        "p50": round(float(np.percentile(known, 50)), 1),
-        "p95": round(float(np.percentile(known, 95)), 1),
+        "p50": round(float(p50), 1),
+        "p95": round(float(p95), 1),
+        "p99": round(float(p99), 1),
         "max": round(max(known), 1),
     }
 

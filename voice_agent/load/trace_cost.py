@@ -21,10 +21,11 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from voice_agent.load import utterances
-from voice_agent.load.bench import BAD_INPUT, FAILED, OK, default_folder, keeping_time
+from voice_agent.load.bench import BAD_INPUT, FAILED, OK, default_folder
 from voice_agent.load.call import check_places
 from voice_agent.load.caller import Caller
 from voice_agent.load.errors import CallError, NoAnswer, WavError
+from voice_agent.load.keeping_time import keeping_time
 from voice_agent.load.measure import ask
 from voice_agent.load.playlist import Item, choose, read_playlist
 from voice_agent.load.served import served

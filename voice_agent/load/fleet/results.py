@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from voice_agent.load.fleet.records import CallRecord, ServerSample, TurnRecord
+from voice_agent.load.score import spread
 
 TRUSTED_LAG_MS = 20.0
 """Callers that lagged more than this, by p99, measured themselves."""
 WORST = 5
+
+Each = TypeVar("Each")
 
 
 def figures(
@@ -84,22 +85,7 @@ def server_figures(samples: Sequence[ServerSample]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def spread(values: Iterable[float | None]) -> dict[str, float | int] | None:
-    """Return n, p50, p95, p99 and max; None without values."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    p50, p95, p99 = np.percentile(known, [50, 95, 99])
-    return {
-        "n": len(known),
-        "p50": round(float(p50), 1),
-        "p95": round(float(p95), 1),
-        "p99": round(float(p99), 1),
-        "max": round(max(known), 1),
-    }
-
-
-def share(among: Sequence[Any], true: Any) -> float:
+def share(among: Sequence[Each], true: Callable[[Each], bool]) -> float:
     """Return the share of those for which ``true``; 0 of nothing."""
     return round(sum(map(true, among)) / len(among), 4) if among else 0.0
 

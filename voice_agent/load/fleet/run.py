@@ -11,14 +11,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voice_agent.load.errors import CallError
-from voice_agent.load.fleet.profile import Shape, Step, shares, steps
+from voice_agent.load.fleet.profile import Place, Shape, Step, shares, steps
 from voice_agent.load.fleet.records import CALL, CallRecord
 from voice_agent.load.fleet.results import figures
 from voice_agent.load.fleet.scenario import Scenario
@@ -134,7 +134,8 @@ async def run(plan: Plan, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _steps(plan: Plan, done: Sequence[Held]) -> Any:
+def _steps(plan: Plan, done: Sequence[Held]) -> Iterator[Step]:
+    """Yield what is held next, by what came of what was ``done``."""
     if plan.search is None:
         yield from steps(plan.shape, plan.levels, plan.seconds)
         return
@@ -179,7 +180,7 @@ async def _hold(plan: Plan, step: Step, watch: Watch, progress: Progress) -> Hel
     return held
 
 
-def _orders(plan: Plan, step: Step, places: Sequence[Any], begin_at: float) -> Orders:
+def _orders(plan: Plan, step: Step, places: Sequence[Place], begin_at: float) -> Orders:
     return Orders(
         plan.url,
         plan.line,

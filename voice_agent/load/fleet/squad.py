@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +27,7 @@ from voice_agent.load.fleet.records import CALL, CallRecord
 from voice_agent.load.fleet.scenario import Scenario
 from voice_agent.load.handsets.twilio import TwilioHandset
 from voice_agent.load.impairment import Network
+from voice_agent.load.keeping_time import keeping_time
 from voice_agent.load.phone import Phone
 from voice_agent.load.speaking import Speaking
 from voice_agent.process import new_event_loop
@@ -64,19 +63,9 @@ ORDERS: TypeAdapter[Orders] = TypeAdapter(Orders)
 def main() -> int:
     """Carry out the orders."""
     orders = ORDERS.validate_json(sys.stdin.buffer.read())
-    _keep_time()
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with keeping_time(), asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_run(orders))
     return 0
-
-
-def _keep_time() -> None:
-    """Come before everything else on this machine, where that is allowed: waiting for a core would
-    be measured as the agent's latency. Garbage is collected between calls only."""
-    gc.disable()
-    if sys.platform == "linux":
-        with suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 async def _run(orders: Orders) -> None:
