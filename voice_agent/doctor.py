@@ -166,11 +166,7 @@ async def _turn_models() -> Check:
     from voice_agent.turns.vad import Vad
     from voice_agent.turns.words import WordModel
 
-    vad = Vad()
-    try:
-        await vad.start()
-    finally:
-        vad.stop()
+    await Vad().start()
     await asyncio.to_thread(WordModel.load)
     return Check("turn models", Status.OK, "voice detection and word model load")
 

@@ -96,7 +96,6 @@ class Resources:
         for part, result in zip(stoppable, results, strict=False):
             if not isinstance(result, BaseException):
                 self._stack.push_async_callback(part.stop)
-        self._stack.callback(self.vad.stop)
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             await self.stop()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 
 import numpy as np
 import pytest
+from pipecat.audio.vad.silero import SileroOnnxModel
 
 from voice_agent.media import HEARD_HZ, Pcm
 from voice_agent.turns.settings import VadSettings
-from voice_agent.turns.vad import WINDOW, WINDOW_MS, Voice, VoiceTracker
+from voice_agent.turns.vad import WINDOW, WINDOW_MS, Vad, Voice, VoiceTracker
 
 PACKET = HEARD_HZ // 50
 dice = np.random.default_rng(7)
@@ -91,3 +93,21 @@ def test_digital_silence_is_silence() -> None:
     """A muted microphone sends zeros."""
     pcm = np.concatenate([line(1, [(0.3, 1.0)]), np.zeros(HEARD_HZ, dtype=np.int16)])
     assert [change.on for change in follow(pcm, lagging((0.3, 1.0)))] == [True, False]
+
+
+async def test_the_shared_model_scores_each_caller_as_pipecats_own_would() -> None:
+    """Two callers take turns at it; each is scored as if alone, and a reset forgets the past."""
+    path = files("pipecat.audio.vad.data") / "silero_vad.onnx"
+    stock = [SileroOnnxModel(str(path)) for _ in range(2)]  # type: ignore[no-untyped-call]
+    vad = Vad()
+    await vad.start()
+    ours = [vad.stream() for _ in range(2)]
+    lines = [line(2.0, [(0.5, 1.5)], noise_db) for noise_db in (-75.0, -30.0)]
+    for number in range(len(lines[0]) // WINDOW):
+        for pcm, own, theirs in zip(lines, ours, stock, strict=True):
+            window = pcm[number * WINDOW : (number + 1) * WINDOW]
+            expected = theirs(window.astype(np.float32) / 32768.0, HEARD_HZ)[0].item()
+            assert own.score(window) == pytest.approx(expected, abs=1e-5)
+            if number == 20:
+                own.reset()
+                theirs.reset_states()  # type: ignore[no-untyped-call]

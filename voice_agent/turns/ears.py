@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from voice_agent.deadline import Deadline
 from voice_agent.frames import VoicePausedFrame
 from voice_agent.media import HEARD_HZ, HeardAudio, Pcm, Transport, now_ms
 from voice_agent.turns.settings import VadSettings
@@ -61,7 +62,7 @@ class Ears(FrameProcessor):
         self._on_voice = on_voice
         self._on_gone = on_gone
         self._listening: asyncio.Task[None] | None = None
-        self._starved: asyncio.TimerHandle | None = None
+        self._starved = Deadline(self._starve)
         self._starved_ms = STARVED_MS
         self._unscored = np.empty(0, dtype=np.int16)
         self._remembered: deque[tuple[float, float, Pcm]] = deque()
@@ -77,8 +78,7 @@ class Ears(FrameProcessor):
     async def cleanup(self) -> None:
         """Stop listening."""
         await super().cleanup()  # type: ignore[no-untyped-call]
-        if self._starved is not None:
-            self._starved.cancel()
+        self._starved.cancel()
         if self._listening is not None:
             await self.cancel_task(self._listening)
             self._listening = None
@@ -102,15 +102,14 @@ class Ears(FrameProcessor):
 
     async def _listen(self) -> None:
         async for heard in self._transport.heard():
-            if self._starved is not None:
-                self._starved.cancel()
             await self.push_frame(
                 InputAudioRawFrame(audio=heard.pcm, sample_rate=HEARD_HZ, num_channels=1)
             )
             await self._score(heard)
             if self._tracker.on:
-                loop = asyncio.get_running_loop()
-                self._starved = loop.call_later(self._starved_ms / 1000.0, self._starve)
+                self._starved.put_off(self._starved_ms / 1000.0)
+            else:
+                self._starved.cancel()
         self._starve()
         self._on_gone()
 
@@ -127,7 +126,7 @@ class Ears(FrameProcessor):
         began_ms = heard.captured_ms - self._unscored.size / HEARD_HZ * 1000.0
         while pending.size >= WINDOW:
             window, pending = pending[:WINDOW], pending[WINDOW:]
-            voice = self._tracker.window(began_ms, await self._vad.score(window))
+            voice = self._tracker.window(began_ms, self._vad.score(window))
             began_ms += WINDOW_MS
             if self._tracker.due_reset():
                 self._vad.reset()

@@ -1,8 +1,8 @@
 """A telephone line's audio: samples as carriers write them, and the caller's voice in order.
 
-One resampler, libswresample's, stays with the line from its first packet to its last. It delays by
-2 ms and gives a packet for a packet, where soxr's block-wise stages hold 58 ms (LQ) to 108 ms (HQ)
-of 8 kHz speech back. Packets that come late, twice, in the wrong order or not at all become one
+One resampler stays with the line from its first packet to its last. It delays by 2 ms and gives a
+packet for a packet, where soxr's block-wise stages hold 58 ms (LQ) to 108 ms (HQ) of 8 kHz speech
+back. Packets that come late, twice, in the wrong order or not at all become one
 unbroken stream: a gap is silence. Pure but for the resampler; time is an argument.
 """
 
@@ -14,6 +14,7 @@ from math import log10
 
 import numpy as np
 from av import AudioFrame, AudioResampler
+from numpy.typing import NDArray
 
 from voice_agent.media import HEARD_HZ, HeardAudio, Pcm
 from voice_agent.transports.jitter import MediaClock, VoiceJitterBuffer
@@ -50,6 +51,37 @@ def encoded(pcm: Pcm, encoding: Encoding) -> bytes:
     return audioop.lin2ulaw(data, 2) if encoding is Encoding.PCMU else audioop.lin2alaw(data, 2)
 
 
+def _between() -> NDArray[np.float32]:
+    """Return the taps of the samples half way between those of a line at half the rate."""
+    offsets = np.arange(2 * _PRIMING) - _PRIMING + 0.5
+    taps = np.sinc(offsets) * np.kaiser(2 * _PRIMING, 8.0)
+    made: NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
+    return made
+
+
+_BETWEEN = _between()
+
+
+class Doubler:
+    """Twice the rate: the samples there are, and one computed between each two of them.
+
+    What telephones need, at an eighth of what libswresample takes for packets of 20 ms.
+    """
+
+    def __init__(self) -> None:
+        self._past = np.zeros(2 * _PRIMING - 1, dtype=np.int16)
+
+    def write(self, pcm: Pcm) -> Pcm:
+        """Return twice as many samples as came in, ``_PRIMING`` of the slower ones later."""
+        known = np.concatenate((self._past, pcm))
+        self._past = known[pcm.size :]
+        out = np.empty(2 * pcm.size, dtype=np.int16)
+        out[0::2] = known[_PRIMING - 1 : _PRIMING - 1 + pcm.size]
+        between = np.convolve(known.astype(np.float32), _BETWEEN, "valid")
+        out[1::2] = np.clip(np.rint(between, out=between), -32768, 32767, out=between)
+        return out
+
+
 class Resampler:
     """One direction of a line, one stream from its first sample to its last.
 
@@ -58,15 +90,19 @@ class Resampler:
 
     def __init__(self, in_hz: int, out_hz: int) -> None:
         self._in_hz = in_hz
-        self._resampler = AudioResampler("s16", "mono", out_hz) if in_hz != out_hz else None
-        self.delay_ms = 0.0
-        if self._resampler is not None:
+        self._doubler = Doubler() if out_hz == 2 * in_hz else None
+        self._resampler: AudioResampler | None = None
+        self.delay_ms = _PRIMING / in_hz * 1000.0 if self._doubler is not None else 0.0
+        if in_hz != out_hz and self._doubler is None:
+            self._resampler = AudioResampler("s16", "mono", out_hz)
             priming = _PRIMING * max(in_hz, out_hz) // out_hz
             self.delay_ms = priming / in_hz * 1000.0
             self._put(np.zeros(priming, dtype=np.int16))
 
     def write(self, pcm: Pcm) -> Pcm:
         """Return as much audio as came in."""
+        if self._doubler is not None:
+            return self._doubler.write(pcm)
         return pcm if self._resampler is None or not pcm.size else self._put(pcm)
 
     def _put(self, pcm: Pcm) -> Pcm:
@@ -92,14 +128,14 @@ class Level:
         """Count a packet; silence is left out of the level."""
         if not pcm.size:
             return
-        wide = pcm.astype(np.int32)
-        peak = int(np.abs(wide).max())
+        data = pcm.tobytes()
+        peak = audioop.max(data, 2)
         self.samples += pcm.size
         self.peak = max(self.peak, peak)
         if peak >= CLIPPED:
-            self.clipped += int(np.count_nonzero(np.abs(wide) >= CLIPPED))
+            self.clipped += int(np.count_nonzero(np.abs(pcm.astype(np.int32)) >= CLIPPED))
         if peak > 100:  # -50 dBFS
-            self._energy += float(np.square(wide, dtype=np.float64).sum())
+            self._energy += float(audioop.rms(data, 2)) ** 2 * pcm.size
             self._loud += pcm.size
 
     @property

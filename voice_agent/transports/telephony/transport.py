@@ -15,6 +15,7 @@ from typing import Any
 
 from loguru import logger
 
+from voice_agent.deadline import Deadline
 from voice_agent.media import AudioSource, HeardAudio, now_ms
 from voice_agent.transports.telephony.audio import Inbound
 from voice_agent.transports.telephony.keys import Keypad
@@ -45,6 +46,8 @@ GOODBYE_S = 2.0
 """How long the other side may take to answer our goodbye."""
 SILENCE_MS = 20.0
 """Silence put in at a time while no packets come."""
+_STALLED = (Media(b""), 0.0)
+"""Stands among the packets where none came for too long."""
 
 
 class TelephoneLine:
@@ -99,22 +102,20 @@ class TelephoneLine:
 
     async def heard(self) -> AsyncIterator[HeardAudio]:
         """Yield the caller's audio, silence where packets stop; ends when the caller has gone."""
-        patience_s: float | None = None
-        while True:
-            try:
-                async with asyncio.timeout(patience_s):
-                    item = await self._packets.get()
-            except TimeoutError:
-                patience_s = SILENCE_MS / 1000.0
-                for audio in self._inbound.stalled(SILENCE_MS, now_ms()):
+        stalled = Deadline(lambda: self._packets.put_nowait(_STALLED))
+        try:
+            while (item := await self._packets.get()) is not None:
+                if item is _STALLED:
+                    stalled.put_off(SILENCE_MS / 1000.0)
+                    for audio in self._inbound.stalled(SILENCE_MS, now_ms()):
+                        yield audio
+                    continue
+                heard = self._inbound.media(*item)
+                stalled.put_off(self._inbound.patience_ms / 1000.0)
+                for audio in heard:
                     yield audio
-                continue
-            if item is None:
-                return
-            media, arrived_ms = item
-            for audio in self._inbound.media(media, arrived_ms):
-                yield audio
-            patience_s = self._inbound.patience_ms / 1000.0
+        finally:
+            stalled.cancel()
 
     # ----- audio out -----
 
