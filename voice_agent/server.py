@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from voice_agent.browser_safety import PageHeaders, SameOrigin
 from voice_agent.config import Pipeline
@@ -160,7 +161,10 @@ class CallsApi:
 
 
 def create_app(
-    pipeline: Pipeline, conversations: Conversations, rooms: Sequence[BaseRoute] = ()
+    pipeline: Pipeline,
+    conversations: Conversations,
+    rooms: Sequence[BaseRoute] = (),
+    inside: Sequence[Middleware] = (),
 ) -> Starlette:
     """Return the app, ``rooms`` beside its own routes; ``app.state.drain()`` makes it refuse new
     calls."""
@@ -186,6 +190,7 @@ def create_app(
                 allow_headers=["Content-Type"],
             ),
             Middleware(SameOrigin, allowed=origins, host=pipeline.server.host),
+            *inside,
         ],
         exception_handlers={
             HTTPException: _refused,
@@ -206,6 +211,8 @@ async def serve(
     *,
     rooms: Sequence[BaseRoute] = (),
     tls: tuple[str, str] | None = None,
+    inside: Sequence[Middleware] = (),
+    on_serving: Callable[[uvicorn.Server], None] = lambda server: None,
     on_ready: Callable[[], None] = lambda: None,
     grace_s: float = 10.0,
 ) -> None:
@@ -213,19 +220,22 @@ async def serve(
 
     ``sock`` is bound and does not listen yet: whoever finds the port open finds it ready. At the
     first signal new calls are refused, current answers finish within ``grace_s`` seconds, and the
-    port closes. A second signal ends the process at once. ``rooms`` are more routes to serve.
+    port closes. A second signal ends the process at once. ``rooms`` are more routes to serve;
+    ``inside`` stands between the app's own middleware and its routes; ``on_serving`` is told what
+    serves.
 
     Raises:
         EngineError: Something cannot be loaded.
         OSError: The port was taken meanwhile.
     """
-    with _signalled() as stop_asked, sock:
+    with signalled() as stop_asked, sock:
         stopping = asyncio.create_task(stop_asked.wait())
         try:
             if await _finished_before(stopping, conversations.start()):
                 sock.listen(128)
-                app = create_app(pipeline, conversations, rooms)
-                await _serve_until(stopping, app, conversations, sock, tls, on_ready, grace_s)
+                app = create_app(pipeline, conversations, rooms, inside)
+                server = _Server(_config(app, tls), on_serving, on_ready)
+                await _serve_until(stopping, server, app, conversations, sock, grace_s)
         finally:
             stopping.cancel()
             await conversations.stop(grace_s=0)
@@ -242,16 +252,8 @@ async def _finished_before(event: asyncio.Task[Any], work: Coroutine[Any, Any, N
         await asyncio.wait({working})
 
 
-async def _serve_until(
-    stopping: asyncio.Task[Any],
-    app: Starlette,
-    conversations: Conversations,
-    sock: socket.socket,
-    tls: tuple[str, str] | None,
-    on_ready: Callable[[], None],
-    grace_s: float,
-) -> None:
-    config = uvicorn.Config(
+def _config(app: ASGIApp, tls: tuple[str, str] | None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
@@ -263,7 +265,16 @@ async def _serve_until(
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    server = _Server(config, on_ready)
+
+
+async def _serve_until(
+    stopping: asyncio.Task[Any],
+    server: _Server,
+    app: Starlette,
+    conversations: Conversations,
+    sock: socket.socket,
+    grace_s: float,
+) -> None:
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -277,12 +288,19 @@ async def _serve_until(
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers, which would end the process by the signal's code."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_serving: Callable[[uvicorn.Server], None],
+        on_ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._on_serving = on_serving
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._on_serving(self)
         self._on_ready()
 
     @contextlib.contextmanager
@@ -291,7 +309,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _signalled() -> Iterator[asyncio.Event]:
+def signalled() -> Iterator[asyncio.Event]:
     """Yield an event that the first SIGTERM or SIGINT sets; the second has its usual effect."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()

@@ -65,6 +65,7 @@ class Conversations:
         self._answering: list[str] = []
         self._kept: dict[str, _Kept] = {}
         self._stopping = False
+        self._changed: Callable[[], None] = lambda: None
         self.tracing = Tracing(pipeline)
         self.tracing.add(self._resources.objective)
         self.tracing.metrics.registry.register(ObjectiveMetrics(self._resources.objective))
@@ -83,6 +84,10 @@ class Conversations:
     def max(self) -> int:
         """Calls at most."""
         return self._pipeline.sessions.max
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever ``active`` may have changed."""
+        self._changed = changed
 
     async def start(self) -> None:
         """Load everything, off the event loop, and hold one conversation with nobody.
@@ -129,10 +134,12 @@ class Conversations:
             self._resources.objective.refused += 1
             raise Busy(refuse_for_s)
         self._answering.append(address)
+        self._changed()
         try:
             yield
         finally:
             self._answering.remove(address)
+            self._changed()
 
     def begin(
         self,
@@ -219,6 +226,14 @@ class Conversations:
             except (AssertionError, IndexError, KeyError, ValueError) as error:
                 raise BadOffer("a candidate cannot be read") from error
 
+    def knows(self, call: str, conversation_id: str) -> bool:
+        """Return whether a call (its ``pc_id``) or a conversation is one of this process's."""
+        return (
+            call in self._calls
+            or self._is_kept(conversation_id)
+            or any(each.conversation.id == conversation_id for each in self._calls.values())
+        )
+
     def figures(self) -> dict[str, Any]:
         """Return how the calls are doing: turns, v2v percentiles, guesses, the loop's lag."""
         return {**self.tracing.figures(), "budget": self._resources.objective.figures()}
@@ -250,6 +265,7 @@ class Conversations:
             logger.exception("a conversation failed")
         finally:
             self._calls.pop(key, None)
+            self._changed()
             if reason in ("gone", "error") and not self._stopping:
                 self._keep(call.conversation)
             lasted_s = time.monotonic() - began

@@ -10,6 +10,8 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from voice_agent import logs
@@ -44,7 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         sock = bind(pipeline.server.host, pipeline.server.port)
     except (ConfigError, PortError) as error:
         return fail(error)
+    if arguments.workers > 1 and sys.platform == "win32":
+        return fail("several workers need descriptors that can be handed over: not on Windows")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        if arguments.workers > 1:
+            return runner.run(_dispatch(pipeline, sock, arguments, overrides))
         serving = _serve(pipeline, sock, tls=arguments.tls, insecure=arguments.insecure_dev)
         return runner.run(serving)
 
@@ -77,6 +83,47 @@ async def _serve(pipeline: Pipeline, sock: socket.socket, *, tls: bool, insecure
         if error.errno != errno.EADDRINUSE:
             raise
         return fail(in_use(host, port))
+    return 0
+
+
+async def _dispatch(
+    pipeline: Pipeline, sock: socket.socket, arguments: argparse.Namespace, overrides: list[str]
+) -> int:
+    """Serve with several processes."""
+    from voice_agent.server import signalled
+    from voice_agent.serving.dispatch import WorkerFailed, dispatch
+    from voice_agent.serving.orders import Orders
+
+    host, port = sock.getsockname()[:2]
+    access = Access(pipeline.trace, host, pipeline.server.allowed_origins)
+    each = -(-pipeline.sessions.max // arguments.workers)
+    with signalled() as stop_asked, sock, TemporaryDirectory(prefix="voice-agent-") as folder:
+        orders = Orders(
+            number=0,
+            of=arguments.workers,
+            folder=Path(folder),
+            channel=-1,
+            pipeline=arguments.pipeline,
+            overrides=(*overrides, f"sessions.max={each}"),
+            token=access.token,
+            tls=_certificate(host) if arguments.tls else None,
+            insecure=arguments.insecure_dev,
+            verbosity=-1 if arguments.quiet else arguments.verbose,
+        )
+        try:
+            await dispatch(
+                orders,
+                each,
+                sock,
+                stop_asked,
+                lambda: _ready(pipeline, host, port, arguments.tls, access),
+            )
+        except WorkerFailed as failed:
+            return failed.code or 1
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return fail(in_use(host, port))
     return 0
 
 

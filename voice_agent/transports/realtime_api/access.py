@@ -21,6 +21,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from voice_agent.ports import is_loopback
+from voice_agent.shelf import Memory, Shelf
 from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.websocket import Rate
 
@@ -54,12 +55,6 @@ class Grant:
     session: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    until_s: float
-    session: Mapping[str, Any]
-
-
 class Access:
     """Decides who is let in.
 
@@ -67,18 +62,23 @@ class Access:
         settings: ``[realtime]`` of the pipeline.
         host: The address the server listens on.
         environ: The environment, for the keys.
+        shelf: Where client secrets are kept; None: in this process.
 
     Raises:
         AccessError: The variable that should hold the keys is not set.
     """
 
     def __init__(
-        self, settings: RealtimeSettings, host: str, environ: Mapping[str, str] | None = None
+        self,
+        settings: RealtimeSettings,
+        host: str,
+        environ: Mapping[str, str] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         environ = os.environ if environ is None else environ
         self._keys = _keys(settings.key_env, environ)
         self._open = not self._keys and is_loopback(host)
-        self._secrets: OrderedDict[bytes, _Secret] = OrderedDict()
+        self._secrets = shelf or Memory(SECRETS_MAX)
         self._guesses: OrderedDict[str, Rate] = OrderedDict()
 
     def admit(self, headers: Headers, address: str, now_s: float) -> Grant:
@@ -90,9 +90,9 @@ class Access:
             raise self._denied("Missing bearer authentication in header")
         if any([hmac.compare_digest(_hash(given), key) for key in self._keys]):
             return Grant(by_key=True)
-        secret = self._secrets.get(_hash(given))
-        if secret is not None and now_s < secret.until_s:
-            return Grant(by_key=False, session=secret.session)
+        session = self._secrets.get(_hash(given), now_s)
+        if isinstance(session, Mapping):
+            return Grant(by_key=False, session=session)
         if self._open:
             return Grant(by_key=True)  # clients send some key even where none is asked for
         if not self._guess(address, now_s):
@@ -102,11 +102,7 @@ class Access:
     def issue(self, session: Mapping[str, Any], now_s: float, lasts_s: float) -> str:
         """Return a new client secret (256 bits) for sessions that begin with ``session``."""
         value = "ek_" + secrets.token_urlsafe(32)
-        self._secrets[_hash(value)] = _Secret(now_s + lasts_s, session)
-        while len(self._secrets) > SECRETS_MAX:
-            self._secrets.popitem(last=False)
-        for key in [key for key, secret in self._secrets.items() if secret.until_s <= now_s]:
-            del self._secrets[key]
+        self._secrets.put(_hash(value), session, now_s, now_s + lasts_s)
         return value
 
     def _denied(self, message: str) -> Denied:

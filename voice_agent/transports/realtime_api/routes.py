@@ -27,6 +27,7 @@ from voice_agent.config import Pipeline
 from voice_agent.engines import engine_class
 from voice_agent.errors import Busy
 from voice_agent.media import Transport
+from voice_agent.shelf import Shelf
 from voice_agent.transports.realtime_api.access import (
     SUBPROTOCOL,
     Access,
@@ -78,16 +79,19 @@ class RealtimeApi:
     Args:
         pipeline: The validated pipeline.
         conversations: Who takes the calls.
+        shelf: Where client secrets are kept; None: in this process.
 
     Raises:
         AccessError: The variable that should hold the keys is not set.
     """
 
-    def __init__(self, pipeline: Pipeline, conversations: Conversations) -> None:
+    def __init__(
+        self, pipeline: Pipeline, conversations: Conversations, shelf: Shelf | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._settings = pipeline.realtime
         self._conversations = conversations
-        self._access = Access(pipeline.realtime, pipeline.server.host)
+        self._access = Access(pipeline.realtime, pipeline.server.host, shelf=shelf)
 
     def routes(self) -> list[BaseRoute]:
         """Return what is to be served; nothing where it is switched off."""

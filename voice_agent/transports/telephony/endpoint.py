@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket
 
 from voice_agent.errors import Busy
 from voice_agent.media import Transport
+from voice_agent.shelf import Shelf
 from voice_agent.transports.telephony.carrier import (
     Carrier,
     Handover,
@@ -63,6 +64,13 @@ class Conversations(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """What a ticket for a socket without a webhook before it stands for."""
+
+    carrier: str
+
+
 class Telephony:
     """The carriers of one server.
 
@@ -71,6 +79,7 @@ class Telephony:
         conversations: Who takes the calls.
         environ: The environment, for the secrets.
         insecure: Believe everybody; for a server that nobody else can reach.
+        shelf: Where tickets are kept; None: in this process.
 
     Raises:
         TelephonyError: A secret is missing.
@@ -83,12 +92,13 @@ class Telephony:
         environ: Mapping[str, str],
         *,
         insecure: bool = False,
+        shelf: Shelf | None = None,
     ) -> None:
         self._settings = settings
         self._conversations = conversations
         self._carriers = carriers_of(settings, environ, secrets_optional=insecure)
         self._insecure = insecure
-        self._tickets = Tickets()
+        self._tickets = Tickets(shelf)
         self._strangers = Strangers(WEBHOOKS_PER_S, WEBHOOKS_BURST)
         self._lines: dict[tuple[str, str], TelephoneLine] = {}
 
@@ -240,7 +250,9 @@ class Telephony:
         request = self._socket_request(websocket)
         try:
             if ticket := request.field("ticket"):
-                self._tickets.redeem(ticket, type(carrier), time.monotonic())
+                invited = self._tickets.redeem(ticket, Invited, time.monotonic())
+                if invited.carrier != carrier.name:
+                    raise Forged("the ticket is another carrier's")
             elif not self._insecure:
                 carrier.verify(request)
             wire = carrier.direct_wire(request)
@@ -259,7 +271,7 @@ class Telephony:
             carrier, request = await self._verified(http)
         except _Refused as refused:
             return refused.response
-        ticket = self._tickets.issue(carrier, time.monotonic())
+        ticket = self._tickets.issue(Invited(carrier.name), time.monotonic())
         asked = {name: value for name, value in request.form if name != "token"}
         url = f"{self._url(http, 'ws')}/bridge?{urlencode({**asked, 'ticket': ticket})}"
         return JSONResponse({"url": url, "expires_s": TICKET_S}, 201)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from voice_agent.shelf import Memory, Shelf
 from voice_agent.transports.websocket import Rate
 
 TICKET_S = 60.0
@@ -76,17 +77,18 @@ class Tickets:
 
     A ticket is kept under its hash, so that looking it up tells nothing about the others, for
     ``TICKET_S``; the oldest make room for new ones.
+
+    Args:
+        shelf: Where they are kept; None: in this process.
     """
 
-    def __init__(self) -> None:
-        self._tickets: OrderedDict[bytes, tuple[object, float]] = OrderedDict()
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self._shelf = shelf or Memory(TICKETS_MAX)
 
     def issue(self, for_what: object, now_s: float) -> str:
         """Return a new ticket, 192 bits, safe in a URL."""
         ticket = secrets.token_urlsafe(24)
-        self._tickets[_hash(ticket)] = (for_what, now_s + TICKET_S)
-        while len(self._tickets) > TICKETS_MAX:
-            self._tickets.popitem(last=False)
+        self._shelf.put(_hash(ticket), for_what, now_s, now_s + TICKET_S)
         return ticket
 
     def redeem(self, ticket: str, kind: type[T], now_s: float) -> T:
@@ -95,8 +97,8 @@ class Tickets:
         Raises:
             Forged: There is no such ticket, or its time is over, or it is for something else.
         """
-        for_what, until_s = self._tickets.pop(_hash(ticket), (None, 0.0))
-        if not isinstance(for_what, kind) or now_s > until_s:
+        for_what = self._shelf.take(_hash(ticket), now_s)
+        if not isinstance(for_what, kind):
             raise Forged("the ticket is not valid, or used, or too old")
         return for_what
 
