@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--host", help="address to listen on (0.0.0.0: the whole network)")
     serve.add_argument("--port", type=_port, help="port to listen on; 0 takes any free one")
+    serve.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes that share the calls (default: 1); sessions.max is for all of them",
+    )
     serve.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong")
     serve.add_argument(
         "--tls",
@@ -164,6 +171,21 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
     )
     _add_line_flags(turns, several=True)
     turns.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    capacity = what.add_parser(
+        "capacity",
+        parents=[_pipeline_flags("fixed-latency"), verbose],
+        help="how many telephone calls one core holds, beside a stock Pipecat agent",
+        description="Keep our agent and a stock Pipecat agent on one core, call both from the "
+        "other cores, and find how many calls at once each of them holds. Takes about 15 minutes.",
+    )
+    capacity.add_argument("--core", type=int, default=0, metavar="N", help="the servers' core")
+    capacity.add_argument(
+        "--most", type=_count, default=32, metavar="N", help="calls at once at most"
+    )
+    capacity.add_argument(
+        "--seconds", type=float, default=45.0, metavar="S", help="how long each load is held"
+    )
+    capacity.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     trace = what.add_parser(
         "trace",
         parents=[_pipeline_flags("fixed-latency"), verbose],

@@ -25,10 +25,16 @@ def seconds_since_start() -> float:
     return time.monotonic() - _IMPORTED_AT
 
 
-def rss_mb() -> float:
-    """Return the memory this process holds, MiB (on anything but Linux: the most it ever held)."""
+def rss_mb(pid: int | None = None) -> float:
+    """Return the memory a process holds, MiB: this one's, or on Linux another's.
+
+    On anything but Linux it is the most this process ever held.
+
+    Raises:
+        OSError: There is no such process.
+    """
     if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     if sys.platform == "win32":
         return 0.0

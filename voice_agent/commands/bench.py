@@ -1,5 +1,5 @@
-"""``voice-agent bench``: how an agent takes turns and what tracing costs, measured from outside;
-how fast a language model answers."""
+"""``voice-agent bench``: how an agent takes turns, how many calls a core holds and what tracing
+costs, measured from outside; how fast a language model answers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _llm(arguments)
     if arguments.what in ("tts", "intelligibility"):
         return bench_tts.run(arguments)
+    if arguments.what == "capacity":
+        with sigterm_as_exit():
+            return asyncio.run(_capacity(arguments))
     if arguments.what == "trace":
         with sigterm_as_exit():
             return asyncio.run(_trace(arguments))
@@ -54,6 +57,20 @@ async def _trace(arguments: argparse.Namespace) -> int:
     serve = ["--pipeline", arguments.pipeline]
     serve += [f"--set={override}" for override in arguments.set]
     return await bench_trace(serve, turns=arguments.turns, json_path=arguments.json)
+
+
+async def _capacity(arguments: argparse.Namespace) -> int:
+    from voice_agent.load.capacity import bench_capacity
+
+    serve = ["--pipeline", arguments.pipeline]
+    serve += [f"--set={override}" for override in arguments.set]
+    return await bench_capacity(
+        serve,
+        core=arguments.core,
+        most=arguments.most,
+        seconds=arguments.seconds,
+        json_path=arguments.json,
+    )
 
 
 def _llm(arguments: argparse.Namespace) -> int:

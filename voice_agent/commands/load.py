@@ -18,7 +18,7 @@ from voice_agent.commands import fail, sigterm_as_exit
 if TYPE_CHECKING:
     from voice_agent.load.fleet.profile import Step
     from voice_agent.load.fleet.records import CallRecord
-    from voice_agent.load.fleet.watching import Watch
+    from voice_agent.load.fleet.watching import Watching
 
 HELD, NOT_HELD, BAD_INPUT = 0, 1, 2
 
@@ -106,12 +106,12 @@ async def _target(arguments: argparse.Namespace, sessions: int) -> AsyncIterator
     command += [f"--set={override}" for override in arguments.set]
     with TemporaryDirectory(prefix="voice-agent-load-") as traces:
         command += [f"--set=trace.path={traces}/traces.sqlite"]
-        async with served(command, "voice-agent serve") as url:
-            yield url
+        async with served(command, "voice-agent serve") as server:
+            yield server.url
 
 
-def _progress(live: bool) -> Callable[[Step, Sequence[CallRecord], Watch], object]:
-    def show(step: Step, calls: Sequence[CallRecord], watch: Watch) -> None:
+def _progress(live: bool) -> Callable[[Step, Sequence[CallRecord], Watching], object]:
+    def show(step: Step, calls: Sequence[CallRecord], watch: Watching) -> None:
         if not live:
             return
         last = watch.samples[-1] if watch.samples else None

@@ -1,7 +1,8 @@
 """A stock Pipecat voice agent to compare with, in a process of its own.
 
-It is Pipecat's getting-started voice agent over SmallWebRTC, unchanged: Silero VAD, the default
-turn strategies (Smart Turn v3), sentences to the TTS, metrics on. Only its services are replaced,
+It is Pipecat's getting-started voice agent, unchanged, over SmallWebRTC, or over Twilio's media
+streams at 8 kHz as Pipecat's own project template sets it up: Silero VAD, the default turn
+strategies (Smart Turn v3), sentences to the TTS, metrics on. Only its services are replaced,
 by ones as fast as our ``fixed-latency`` pipeline's: a transcript 30 ms after the voice has stopped,
 marked final; a language model with its first token after 120 ms and one more every 10 ms; a TTS
 with its first audio after 80 ms and ten times faster than it plays.
@@ -22,7 +23,7 @@ from typing import Any, cast
 
 import numpy as np
 import uvicorn
-from fastapi import BackgroundTasks, FastAPI
+from fastapi import BackgroundTasks, FastAPI, Request, Response, WebSocket
 from loguru import logger
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
@@ -42,11 +43,13 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregatorParams,
 )
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.runner.utils import parse_telephony_websocket
+from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.settings import STTSettings, TTSSettings
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
-from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import (
     SmallWebRTCPatchRequest,
@@ -54,6 +57,10 @@ from pipecat.transports.smallwebrtc.request_handler import (
     SmallWebRTCRequestHandler,
 )
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
+from pipecat.transports.websocket.fastapi import (
+    FastAPIWebsocketParams,
+    FastAPIWebsocketTransport,
+)
 from pipecat.utils.time import time_now_iso8601
 from pipecat.workers.runner import WorkerRunner
 
@@ -66,6 +73,7 @@ TOKEN_S = 0.010
 TTFB_S = 0.080
 SPEED = 10.0
 SENTENCE_S = 1.1
+TELEPHONE_HZ = {"audio_in_sample_rate": 8000, "audio_out_sample_rate": 8000}
 TOKENS = tuple(
     "We are open every day from noon until eleven tonight. "
     "The kitchen closes an hour before we lock the doors. "
@@ -149,11 +157,33 @@ class FixedTTS(TTSService):
             yield TTSAudioRawFrame(audio, self.sample_rate, 1, context_id=context_id)
 
 
-async def run_bot(connection: SmallWebRTCConnection) -> None:
-    """Hold one conversation, as the getting-started example does."""
-    transport = SmallWebRTCTransport(
+def browser(connection: SmallWebRTCConnection) -> BaseTransport:
+    """Return the line of a browser."""
+    return SmallWebRTCTransport(
         connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True)
     )
+
+
+async def telephone(websocket: WebSocket) -> BaseTransport:
+    """Return the line of a call that Twilio streams."""
+    await websocket.accept()
+    _, call = await parse_telephony_websocket(websocket)
+    serializer = TwilioFrameSerializer(
+        stream_sid=call["stream_id"],
+        call_sid=call["call_id"],
+        params=TwilioFrameSerializer.InputParams(auto_hang_up=False),
+    )
+    return FastAPIWebsocketTransport(
+        websocket,
+        FastAPIWebsocketParams(
+            audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
+        ),
+    )
+
+
+async def run_bot(transport: BaseTransport, **hz: Any) -> None:
+    """Hold one conversation, as the getting-started example does; ``hz``: sample rates, where
+    they are not the usual ones."""
     user_aggregator, assistant_aggregator = LLMContextAggregatorPair(
         LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     )
@@ -169,7 +199,7 @@ async def run_bot(connection: SmallWebRTCConnection) -> None:
         ]
     )
     worker = PipelineWorker(
-        pipeline, params=PipelineParams(enable_metrics=True, enable_usage_metrics=True)
+        pipeline, params=PipelineParams(enable_metrics=True, enable_usage_metrics=True, **hz)
     )
 
     @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
@@ -195,7 +225,7 @@ def app() -> FastAPI:
     @server.post("/api/offer")
     async def offer(request: dict[str, Any], tasks: BackgroundTasks) -> dict[str, str] | None:
         async def connected(connection: SmallWebRTCConnection) -> None:
-            tasks.add_task(run_bot, connection)
+            tasks.add_task(run_bot, browser(connection))
 
         return await handler.handle_web_request(SmallWebRTCRequest.from_dict(request), connected)
 
@@ -203,6 +233,16 @@ def app() -> FastAPI:
     async def candidate(request: SmallWebRTCPatchRequest) -> dict[str, str]:
         await handler.handle_patch_request(request)
         return {"status": "success"}
+
+    @server.post("/telephony/twilio/answer")
+    async def answer(request: Request) -> Response:
+        url = f"ws://{request.headers['host']}/ws"
+        twiml = f'<Response><Connect><Stream url="{url}" /></Connect></Response>'
+        return Response(twiml, media_type="application/xml")
+
+    @server.websocket("/ws")
+    async def media(websocket: WebSocket) -> None:
+        await run_bot(await telephone(websocket), **TELEPHONE_HZ)
 
     return server
 

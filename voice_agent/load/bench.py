@@ -122,16 +122,15 @@ async def bench_turns(
             if url is None:
                 command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
                 command += serving(transports)
-                url = await running.enter_async_context(
-                    served([*command, *serve], "voice-agent serve")
-                )
+                agent = served([*command, *serve], "voice-agent serve")
+                url = (await running.enter_async_context(agent)).url
             for transport in transports:
                 name = "agent" if len(transports) == 1 else transport
                 over = network if transport != WEBRTC else None
                 sides.append(Side(name, url, transport, over))
             if baseline:
                 stock = served(["-m", "voice_agent.load.baseline"], "the baseline")
-                sides.append(Side("baseline", await running.enter_async_context(stock)))
+                sides.append(Side("baseline", (await running.enter_async_context(stock)).url))
             await _play(sides, items, floor_dbfs, print)
     except CallError as error:
         print(f"error: {error}")

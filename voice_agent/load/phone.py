@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import audioop
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ from voice_agent.transports.telephony.audio import Resampler
 HELD_BACK = HZ // 8000 * 16 + 32
 """What the resampler to 8 kHz holds back at the end of a packet, and a margin, samples."""
 DIAL_S = 10.0
+PAUSE_S = 0.4
+"""What comes later than this begins anew, and was not missing from what was before."""
 
 
 class Phone(Speaking):
@@ -93,6 +96,7 @@ class Phone(Speaking):
         self._to_line = Resampler(HZ, handset.hz)
         self._from_line = Resampler(handset.hz, HZ)
         self._played = 0
+        self._dry: list[float] = []
         self._origin_s: float | None = None
 
     @property
@@ -105,6 +109,11 @@ class Phone(Speaking):
             return Lag(0.0, 0.0)
         late_ms = (np.array(self._sent) - np.array(self._due)) * 1000
         return Lag(float(np.percentile(late_ms, 99)), float(late_ms.max()))
+
+    def gaps(self, longer_s: float) -> list[float]:
+        """Return how long the player had nothing to play in the middle of the agent's voice,
+        seconds, each time it was longer than ``longer_s``."""
+        return [gap for gap in self._dry if gap > longer_s]
 
     def send(self, text: str) -> None:
         """Send an RTVI message on the media socket, as instruments may."""
@@ -275,9 +284,11 @@ class Phone(Speaking):
     async def _listen(self) -> None:
         """Play what is in the buffer in real time, as a carrier's player does; silence between."""
         until_s = time.monotonic()
-        playing = False
+        played_s = -math.inf
+        playing = ran_dry = False
         while True:
             if not self._buffer:
+                ran_dry = True
                 if playing:
                     playing = False
                     self._answer(self.handset.drained())
@@ -291,7 +302,10 @@ class Phone(Speaking):
                 playing = True
                 self._answer(self.handset.playing())
             start_s = max(time.monotonic(), until_s)
-            until_s = start_s + len(item) / HZ
+            if ran_dry and start_s < played_s + PAUSE_S:
+                self._dry.append(start_s - played_s)
+            ran_dry = False
+            until_s = played_s = start_s + len(item) / HZ
             self._play_now(start_s, item)
             if (wait_s := until_s - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)

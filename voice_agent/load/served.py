@@ -7,11 +7,14 @@ measured waiting for the other.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from voice_agent.load.errors import CallError
 
@@ -20,9 +23,24 @@ STOP_S = 15.0
 _URL = re.compile(r"https?://[^\s]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs."""
+
+    url: str
+    pid: int
+
+
 @asynccontextmanager
-async def served(arguments: Sequence[str], name: str) -> AsyncIterator[str]:
-    """Run ``python arguments`` until the block ends; yield the first URL it prints.
+async def served(
+    arguments: Sequence[str], name: str, *, core: int | None = None
+) -> AsyncIterator[Server]:
+    """Run ``python arguments`` until the block ends; it is ready when it prints its URL.
+
+    Args:
+        arguments: Of the interpreter.
+        name: What an error calls it.
+        core: Keep it on this core (Linux), before what else runs there where that is allowed.
 
     Raises:
         CallError: It ended, or printed no URL in 90 s; the message has its last words.
@@ -32,7 +50,10 @@ async def served(arguments: Sequence[str], name: str) -> AsyncIterator[str]:
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=core is not None,
     )
+    if core is not None:
+        _keep_on(process.pid, core)
     assert process.stdout is not None
     assert process.stderr is not None
     errors: deque[str] = deque(maxlen=20)
@@ -45,13 +66,21 @@ async def served(arguments: Sequence[str], name: str) -> AsyncIterator[str]:
             raise CallError(f"{name} did not start:\n{words}")
         draining = asyncio.create_task(_drain(process.stdout, deque(maxlen=1)))
         try:
-            yield url
+            yield Server(url, process.pid)
         finally:
             draining.cancel()
             await asyncio.wait([draining])
     finally:
         await _stop(process)
         await reading
+
+
+def _keep_on(pid: int, core: int) -> None:
+    os.sched_setaffinity(pid, {core})
+    # sched(7): with autogrouping a nice value means something only within its session, and the
+    # session's own is this file's.
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text("-15")
 
 
 async def _url(stdout: asyncio.StreamReader) -> str | None:

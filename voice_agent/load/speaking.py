@@ -117,6 +117,11 @@ class Speaking(ABC):
     def lag(self) -> Lag:
         """Return how late the caller's own packets left so far."""
 
+    def gaps(self, longer_s: float) -> list[float]:
+        """Return how long the agent's voice broke off in its middle, seconds, each time it was
+        longer than ``longer_s``."""
+        return self.heard.stalls(longer_s)
+
     @abstractmethod
     def send(self, text: str) -> None:
         """Send a message of :mod:`voice_agent.load.wire`."""

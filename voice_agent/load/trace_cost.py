@@ -84,7 +84,7 @@ async def bench_trace(
                 arguments += [f"--set={SHORT_ANSWER}"]
                 arguments += [f"--set=trace.enabled={enabled}", f"--set=trace.path={kept}/t.db"]
                 server = served(arguments, f"the server with tracing {name}")
-                sides[name] = Side(await running.enter_async_context(server))
+                sides[name] = Side((await running.enter_async_context(server)).url)
             await _measure(sides, items, turns, print)
     except (CallError, NoAnswer) as error:
         print(f"error: {error}")

@@ -17,6 +17,7 @@ from voice_agent.load.measure import ANSWER_S, BARGE_IN_S, SCRIPT_AHEAD_S
 from voice_agent.load.playlist import Item
 from voice_agent.load.speaking import Said, Speaking
 
+GAP_S = 0.02
 STALL_S = 0.06
 """A browser's play-out buffer bridges what is shorter."""
 GREETING_S = 4.0
@@ -47,7 +48,8 @@ async def converse(speaking: Speaking, part: Part, record: CallRecord) -> CallRe
         made = replace(made, error=_kind(error), what=str(error))
     heard, lag = speaking.heard, speaking.lag()
     first_s = heard.sound_after(dialled_s)
-    stalls = heard.stalls(STALL_S)
+    gaps = speaking.gaps(GAP_S)
+    stalls = [gap for gap in gaps if gap > STALL_S]
     said = part.scenario.success.said
     got = bool(re.search(said, speaking.log.agent_words(0.0), re.IGNORECASE)) if said else None
     return replace(
@@ -56,6 +58,7 @@ async def converse(speaking: Speaking, part: Part, record: CallRecord) -> CallRe
         first_sound_ms=None if first_s is None else round((first_s - dialled_s) * 1000, 1),
         turns=tuple(turns),
         stalls=len(stalls),
+        gaps=len(gaps),
         longest_stall_ms=round(max(stalls, default=0.0) * 1000, 1),
         lost_packets=heard.lost,
         success=got if whole or made.error else None,

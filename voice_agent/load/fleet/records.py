@@ -52,8 +52,11 @@ class CallRecord:
     first_sound_ms: float | None = None
     """From dialling to the agent's first sound."""
     turns: tuple[TurnRecord, ...] = ()
+    gaps: int = 0
+    """Times the agent's voice broke off for more than 20 ms in its middle: with WebRTC nothing
+    arrived, on a telephone its player ran dry."""
     stalls: int = 0
-    """Times nothing arrived for more than 60 ms in the middle of the agent's voice."""
+    """Of those, the ones of more than 60 ms."""
     longest_stall_ms: float = 0.0
     lost_packets: int = 0
     success: bool | None = None

@@ -60,6 +60,7 @@ def client_figures(calls: Sequence[CallRecord]) -> dict[str, Any]:
         "continuers_kept_share": share(continuers, lambda turn: bool(turn.kept)),
         "as_expected_share": share(expected, lambda turn: bool(turn.as_expected)),
         "success_share": share(judged, lambda call: bool(call.success)) if judged else None,
+        "gaps": sum(call.gaps for call in calls),
         "stalls": stalls,
         "stalls_per_minute": round(stalls / minutes, 3) if minutes else 0.0,
         "longest_stall_ms": max((call.longest_stall_ms for call in calls), default=0.0),

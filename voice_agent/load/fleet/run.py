@@ -25,7 +25,7 @@ from voice_agent.load.fleet.scenario import Scenario
 from voice_agent.load.fleet.search import Tried, capacity, next_level
 from voice_agent.load.fleet.slo import Check, Slo, checks, guilty_stage
 from voice_agent.load.fleet.squad import ORDERS, Line, Orders
-from voice_agent.load.fleet.watching import Watch
+from voice_agent.load.fleet.watching import Watch, Watching
 from voice_agent.load.impairment import Network
 
 PER_PROCESS = 8
@@ -58,6 +58,8 @@ class Plan:
     network: Network = field(default_factory=Network)
     token: str = ""
     seed: int = 0
+    instrument: bool = True
+    """See :class:`voice_agent.load.fleet.squad.Orders`."""
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class Held:
         }  # fmt: skip
 
 
-Progress = Callable[[Step, Sequence[CallRecord], Watch], object]
+Progress = Callable[[Step, Sequence[CallRecord], Watching], object]
 
 
 async def run(plan: Plan, progress: Progress) -> dict[str, Any]:
@@ -110,9 +112,9 @@ async def run(plan: Plan, progress: Progress) -> dict[str, Any]:
     """
     watch = Watch(plan.url, plan.token)
     done: list[Held] = []
-    async with _watching(watch):
+    async with watched(watch):
         for step in _steps(plan, done):
-            held = await _hold(plan, step, watch, progress)
+            held = await hold(plan, step, watch, progress)
             done.append(held)
             if held.server_lost or (not done[0].calls and not held.calls):
                 break
@@ -148,7 +150,8 @@ def _steps(plan: Plan, done: Sequence[Held]) -> Iterator[Step]:
 
 
 @asynccontextmanager
-async def _watching(watch: Watch) -> AsyncIterator[None]:
+async def watched(watch: Watching) -> AsyncIterator[None]:
+    """Sample a server for as long as the block lasts."""
     task = asyncio.create_task(watch.run())
     try:
         yield
@@ -157,7 +160,8 @@ async def _watching(watch: Watch) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _hold(plan: Plan, step: Step, watch: Watch, progress: Progress) -> Held:
+async def hold(plan: Plan, step: Step, watch: Watching, progress: Progress) -> Held:
+    """Hold one step and return what came of it; ``watch`` runs (see :func:`watched`)."""
     held = Held(step, plan.shape, round(time.time() + AHEAD_S, 3))
     dealt = shares(step, max(1, -(-len(step.places) // PER_PROCESS)))
     async with asyncio.TaskGroup() as squads:
@@ -191,6 +195,7 @@ def _orders(plan: Plan, step: Step, places: Sequence[Place], begin_at: float) ->
         begin_at,
         plan.seed,
         plan.network,
+        plan.instrument,
     )
 
 

@@ -8,19 +8,79 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from voice_agent.load.fleet.records import ServerSample
+from voice_agent.process import cpu_ms, rss_mb
 
 EVERY_S = 1.0
 WITHIN_S = 2.0
 
 
+class Watching(Protocol):
+    """Who samples a server."""
+
+    samples: list[ServerSample]
+    lost_at_s: float | None
+    """Wall clock of when the server stopped answering, while it does not answer."""
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        ...
+
+    async def stats(self, since_s: float, until_s: float) -> dict[str, Any] | None:
+        """Return percentiles by stage; None where the server has none."""
+        ...
+
+
+class ProcessWatch:
+    """Samples a process of this machine as the operating system sees it: any server's. Linux."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.samples: list[ServerSample] = []
+        self.lost_at_s: float | None = None
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        while True:
+            seen = seen_by_system(self._pid)
+            if seen is None:
+                self.lost_at_s = self.lost_at_s or round(time.time(), 3)
+            else:
+                self.samples.append(seen)
+            await asyncio.sleep(EVERY_S)
+
+    async def stats(self, since_s: float, until_s: float) -> None:
+        """Return None: stages are the server's own."""
+
+
+def seen_by_system(pid: int) -> ServerSample | None:
+    """Return one moment of a process; None when it is gone."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        used_ms = cpu_ms(pid)
+        threads, open_files = (len(list((folder / each).iterdir())) for each in ("task", "fd"))
+        return ServerSample(
+            at_s=round(time.time(), 3),
+            sessions=0,
+            cpu_s=(used_ms or 0.0) / 1000.0,
+            rss_mb=round(rss_mb(pid), 1),
+            lag_p99_ms=0.0,
+            lag_max_ms=0.0,
+            threads=threads,
+            open_files=open_files,
+        )
+    except OSError:
+        return None
+
+
 class Watch:
-    """Samples one server until cancelled.
+    """Samples one of our servers, or any with Prometheus's process metrics, until cancelled.
 
     Args:
         url: The server's address.
