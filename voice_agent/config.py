@@ -23,7 +23,7 @@ from voice_agent.paths import models_dir, pipelines_dir, shown, weights_dir
 from voice_agent.trace.settings import TraceSettings
 from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.telephony.settings import TelephonySettings
-from voice_agent.turns.settings import TurnSettings, VadSettings
+from voice_agent.turns.settings import HistorySettings, TurnSettings, VadSettings
 
 if TYPE_CHECKING:
     from voice_agent.engines import EngineSettings, Stage
@@ -81,6 +81,7 @@ class PipelineFile(_Section):
     tts: dict[str, Any]
     vad: VadSettings = VadSettings()
     turns: TurnSettings = TurnSettings()
+    history: HistorySettings = HistorySettings()
     budget: BudgetSettings = BudgetSettings()
     trace: TraceSettings = TraceSettings()
     sessions: SessionSettings = SessionSettings()
@@ -113,6 +114,7 @@ class Pipeline:
     tts: EngineChoice
     vad: VadSettings
     turns: TurnSettings
+    history: HistorySettings
     budget: BudgetSettings
     trace: TraceSettings
     sessions: SessionSettings
@@ -249,6 +251,7 @@ class _Tables:
             tts_fallback=others.get("tts"),
             vad=parsed.vad,
             turns=parsed.turns,
+            history=parsed.history,
             budget=parsed.budget,
             trace=parsed.trace,
             sessions=parsed.sessions,

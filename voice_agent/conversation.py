@@ -27,6 +27,7 @@ from voice_agent.control import Control
 from voice_agent.engines import SessionInfo
 from voice_agent.fallback import PairedEngines
 from voice_agent.frames import ExpectedWordsFrame
+from voice_agent.history import History
 from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
@@ -198,6 +199,8 @@ class Conversation:
                 heard=self._playout.heard,
             )
         )
+        self._history = History(pipeline.history, self.ledger, engines.llms.services[0])
+        taking.observe(self._history.observe)
         taking.observe(self._observe)
         taking.observe(self.trace.observe)
         taking.observe(self._client.observe)
@@ -230,6 +233,7 @@ class Conversation:
                 helpers = [
                     tasks.create_task(self._take_messages(), name=f"messages {self.id}"),
                     tasks.create_task(self._watch(), name=f"watch {self.id}"),
+                    tasks.create_task(self._history.run(), name=f"history {self.id}"),
                 ]
                 self._transport.play(self._playout)
                 reason = await self._over

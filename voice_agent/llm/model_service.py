@@ -18,6 +18,7 @@ from voice_agent.frames import LLMFiguresFrame, ReplyStartFrame
 from voice_agent.llm.model_process import Refused, Request
 from voice_agent.llm.plain import PlainLLMService, plain_request
 from voice_agent.llm.spoken import SpokenAnswers
+from voice_agent.llm.thinking import ThinkFilter
 
 __all__ = ["ModelService", "SharedModel"]
 
@@ -93,6 +94,29 @@ class ModelService(SpokenAnswers, PlainLLMService):
         if isinstance(frame, ReplyStartFrame):
             self._reply = frame
         await super().process_frame(frame, direction)
+
+    async def run_inference(
+        self,
+        context: LLMContext,
+        max_tokens: int | None = None,
+        system_instruction: str | None = None,
+        response_schema: dict[str, Any] | None = None,
+    ) -> str | None:
+        """Return an answer beside the conversation, spoken by nobody.
+
+        Raises:
+            EngineError: There is none.
+        """
+        request = plain_request(context)
+        if system_instruction:
+            request["messages"].insert(0, {"role": "system", "content": system_instruction})
+        if max_tokens is not None:
+            request["max_tokens"] = max_tokens
+        thoughts, text = ThinkFilter(), ""
+        async with self._model.asking(f"beside {self._conversation}", request) as chunks:
+            async for chunk in chunks:
+                text += thoughts.feed(chunk.get("text", ""))
+        return text + thoughts.finish() or None
 
     async def _answer(self, context: LLMContext, asked_at: float) -> None:
         self._begin_answer()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from voice_agent.llm_server.config import schema
+from voice_agent.llm_server.config.found import python_of
 from voice_agent.llm_server.config.planning import plan
 from voice_agent.llm_server.config.wish import Plan, Wish
 from voice_agent.llm_server.proof import remembered
@@ -84,9 +84,10 @@ async def _check(made: Plan, said: Callable[[str], object]) -> None:
     if made.runtime != "trtllm":
         return
     try:
-        problems = await schema.problems(made)
+        python = python_of(made.runtime)
+        problems = await schema.problems(made, python)
     except schema.NotInstalled:
-        said(f"configuration not checked: tensorrt_llm is not importable by {sys.executable}")
+        said(f"configuration not checked: tensorrt_llm is not importable by {python}")
         return
     if problems:
         raise ServerError("TensorRT-LLM does not take the configuration: " + "; ".join(problems))

@@ -54,6 +54,11 @@ class Exchange:
     heard: str = ""
     interrupted: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether a tool that was called for it has not told its result."""
+        return len(answered_calls(self.items)) < len(self.items)
+
     def messages(self) -> list[Message]:
         """Return the exchange as a language model is told it."""
         said: list[Message] = [{"role": "user", "content": self.text}] if self.text else []
@@ -79,12 +84,18 @@ class Ledger:
 
     def __init__(self, system: str) -> None:
         self.system = system
+        self.summary = ""
+        """What was said before the exchanges that are remembered word for word."""
         self.exchanges: list[Exchange] = []
 
     def messages(self) -> list[Message]:
-        """Return everything remembered, the system prompt first."""
+        """Return everything remembered, the system prompt first.
+
+        From one turn to the next only the end changes: what a server has read of it, it need not
+        read again. Behind the last answer it is new; of an answer that was cut short, the end.
+        """
         return [
-            {"role": "system", "content": self.system},
+            *self._beginning(),
             *(message for exchange in self.exchanges for message in exchange.messages()),
         ]
 
@@ -93,7 +104,7 @@ class Ledger:
         said: list[Message] = [{"role": "user", "content": draft.text}] if draft.text else []
         known = [exchange for exchange in self.exchanges if exchange.turn != draft.tag.turn]
         return [
-            {"role": "system", "content": self.system},
+            *self._beginning(),
             *(message for exchange in known for message in exchange.messages()),
             *said,
             *answered_calls(draft.items),
@@ -125,6 +136,31 @@ class Ledger:
         for exchange in self.exchanges:
             if exchange.turn == turn:
                 exchange.items.append(result_message(call_id, result))
+
+    def surplus(self, most: int, left: int) -> list[Exchange]:
+        """Return the oldest exchanges beyond ``left``, if there are more than ``most`` of them.
+
+        One that waits for a tool's result is not among them, nor what came after it.
+        """
+        if most == 0 or len(self.exchanges) <= most:
+            return []
+        oldest = self.exchanges[: len(self.exchanges) - left]
+        waiting = (n for n, exchange in enumerate(oldest) if exchange.waits)
+        return oldest[: next(waiting, len(oldest))]
+
+    def sum_up(self, exchanges: list[Exchange], summary: str) -> None:
+        """Take exchanges out; ``summary`` tells them, and what an earlier one told."""
+        gone = {exchange.turn for exchange in exchanges}
+        self.exchanges = [each for each in self.exchanges if each.turn not in gone]
+        self.summary = summary
+
+    def _beginning(self) -> list[Message]:
+        said: list[Message] = [{"role": "system", "content": self.system}]
+        if self.summary:
+            # Not in the system prompt, which templates write in front of the tools: those, too,
+            # would have to be read again.
+            said.append({"role": "user", "content": f"(What was said before: {self.summary})"})
+        return said
 
     @property
     def last_turn(self) -> int:

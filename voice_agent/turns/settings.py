@@ -1,4 +1,4 @@
-"""What a pipeline's ``[vad]`` and ``[turns]`` tables may say; every time is in ms."""
+"""What a pipeline's ``[vad]``, ``[turns]`` and ``[history]`` may say; every time is in ms."""
 
 from __future__ import annotations
 
@@ -27,6 +27,26 @@ class VadSettings(BaseModel):
     """Silence must last this long before the voice has stopped; the turn machine waits on."""
     preroll_ms: Ms = 600
     """Audio before the onset that recognition is given: first words are never cut."""
+
+
+class HistorySettings(BaseModel):
+    """``[history]``: how much of a long conversation the language model is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    turns: int = Field(default=0, ge=0)
+    """When there are more, the oldest are taken out; 0 tells all of them, as far as they fit."""
+    keep: int = Field(default=0, ge=0)
+    """How many are left then; 0 is half of ``turns``. Far fewer than ``turns``, so that the prompt
+    a server still knows changes its beginning seldom."""
+    summary: bool = False
+    """The language model sums up what is taken out, between two turns; otherwise it is forgotten.
+    Not for small models."""
+
+    @property
+    def left(self) -> int:
+        """How many turns are left when the oldest are taken out."""
+        return min(self.keep or self.turns // 2, self.turns)
 
 
 class TurnSettings(BaseModel):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from voice_agent.llm_server.config.wish import Gpu, PlanError, Runtime, Version
 
-__all__ = ["PACKAGES", "PROGRAMS", "gpu_found", "parse_gpu", "version_found"]
+__all__ = ["PACKAGES", "PROGRAMS", "gpu_found", "parse_gpu", "python_of", "version_found"]
 
 PACKAGES: dict[Runtime, str] = {"trtllm": "tensorrt_llm", "vllm": "vllm", "sglang": "sglang"}
 PROGRAMS: dict[Runtime, str] = {"trtllm": "trtllm-serve", "vllm": "vllm", "sglang": "sglang"}
@@ -49,17 +51,35 @@ def parse_gpu(text: str) -> Gpu:
         raise PlanError(f"{text!r} is no GPU; like H100:80:9.0 or 'RTX 6000 Ada:48:8.9'") from None
 
 
+def python_of(runtime: Runtime) -> str:
+    """Return the Python that runs a runtime's program: in its container it is not ours."""
+    program = shutil.which(PROGRAMS[runtime])
+    if program is None:
+        return sys.executable
+    with open(program, "rb") as file:
+        first = file.readline(512).decode(errors="replace").strip()
+    words = first.removeprefix("#!").split()
+    is_python = first.startswith("#!") and words and "python" in Path(words[0]).name
+    return words[0] if is_python else sys.executable
+
+
 def version_found(runtime: Runtime) -> Version:
     """Return the installed version of a runtime.
 
     Raises:
         PlanError: It is not installed here; the message says how to get it, or plan without.
     """
+    package = PACKAGES[runtime]
     try:
-        return Version.parse(version(PACKAGES[runtime]))
+        return Version.parse(version(package))
     except PackageNotFoundError:
+        asking = f"import importlib.metadata as m; print(m.version({package!r}))"
+        command = (python_of(runtime), "-c", asking)
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if asked.returncode == 0:
+            return Version.parse(asked.stdout)
         raise PlanError(
-            f"{PACKAGES[runtime]} is not installed for this Python; run it in its container "
+            f"{package} is not installed here; run it in its container "
             "(docs/nemotron.md), install it, or name the version to plan for with "
             "--runtime-version"
         ) from None

@@ -1,9 +1,9 @@
 """Holds a configuration against TensorRT-LLM's own schema, wherever tensorrt_llm can be imported.
 
 Its configuration classes refuse unknown keys, but one thing they do in silence: in versions that
-still count layers, a draft length becomes the number of layers. So the length is read back. This
-runs as ``python -m voice_agent.llm_server.config.schema``, in a process of its own: importing
-tensorrt_llm takes long and starts MPI.
+still count layers, a draft length becomes the number of layers. So the length is read back. It
+is asked in a process of its own (``schema_inside``), in the Python that has tensorrt_llm: importing
+it takes long and starts MPI.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 from voice_agent.llm_server.config.choices import plain
 from voice_agent.llm_server.config.wish import Plan
@@ -40,7 +39,7 @@ async def problems(plan: Plan, python: str = sys.executable) -> list[str]:
         "draft": plan.draft,
     }
     process = await asyncio.create_subprocess_exec(
-        *(python, "-m", __name__),
+        *(python, str(Path(__file__).with_name("schema_inside.py"))),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -61,41 +60,3 @@ async def problems(plan: Plan, python: str = sys.executable) -> list[str]:
         said = err.decode(errors="replace").strip().rpartition("\n")[2]
         return [f"tensorrt_llm could not be asked: {said or f'status {process.returncode}'}"]
     return found
-
-
-def _validate(asked: Mapping[str, Any]) -> Sequence[str]:
-    if asked["autodeploy"]:
-        from tensorrt_llm._torch.auto_deploy import (  # type: ignore[import-not-found, unused-ignore]
-            LlmArgs as Args,
-        )
-    else:
-        from tensorrt_llm.llmapi.llm_args import (  # type: ignore[import-not-found, unused-ignore]
-            TorchLlmArgs as Args,
-        )
-    try:
-        args = Args(model=asked["model"], **asked["values"])
-    except ValueError as error:  # pydantic's ValidationError is one
-        return [line.strip() for line in str(error).splitlines() if line.strip()]
-    speculative = getattr(args, "speculative_config", None)
-    in_force = getattr(speculative, "max_draft_len", None) or 0
-    if in_force != asked["draft"]:
-        return [
-            f"max_draft_len {asked['draft']} is read as {in_force} by this version: it counts "
-            "layers (num_nextn_predict_layers); use a later one"
-        ]
-    return []
-
-
-def main() -> None:
-    """Read what is asked from stdin, print a list of problems as JSON."""
-    asked = json.loads(sys.stdin.read())
-    try:
-        found = _validate(asked)
-    except ImportError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_NOT_INSTALLED)
-    print("\n" + json.dumps(list(found)))
-
-
-if __name__ == "__main__":
-    main()
