@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.tts.serving import tts_server
+from tests.tts.tiny_piper import make_voice
 from voice_agent.engines import Engine, EngineContext, SessionInfo
 from voice_agent.tts.espeak import EspeakEngine, EspeakSettings
+from voice_agent.tts.local import PiperEngine, PiperSettings
 from voice_agent.tts.riva import RivaVoiceEngine, RivaVoiceSettings
 from voice_agent.tts.scripted import ScriptedEngine, ScriptedSettings
 from voice_agent.tts.service import SpeechService
@@ -47,12 +51,23 @@ async def riva() -> AsyncIterator[Make]:
             yield make
 
 
+@asynccontextmanager
+async def piper() -> AsyncIterator[Make]:
+    """Piper itself, with a voice that makes a tone of every phoneme."""
+    with TemporaryDirectory() as folder:
+        make_voice(Path(folder) / "piper")
+        settings = PiperSettings(voice="en_US-tones-low")
+        async with _started(PiperEngine(settings, EngineContext([Path(folder)]))) as make:
+            yield make
+
+
 VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Make]]] = {
     "espeak": espeak,
     "scripted": scripted,
     "riva": riva,
+    "piper": piper,
 }
 SPEAKING = [name for name in VOICES if name != "scripted"]
 """Those that make speech; the scripted one is an instrument, as loud as its settings say."""
-EXACT = list(VOICES)
+EXACT = [name for name in VOICES if name != "piper"]
 """Those that know where a word is, and need not estimate it."""

@@ -76,3 +76,36 @@ class ReplyAudio:
     def place(self, position: int) -> int:
         """Return the sample at ``out_hz`` that the sample ``position`` at ``in_hz`` becomes."""
         return round(position * self.out_hz / self.in_hz)
+
+
+class Onset:
+    """Leaves out the silence ahead of a reply: waiting that nobody asked for.
+
+    Args:
+        hz: Of the audio.
+    """
+
+    SILENCE = 100
+    """Quieter samples are silence, int16."""
+    MARGIN_MS = 10
+    MOST_MS = 1_000
+    """A voice that is silent for longer means it."""
+
+    def __init__(self, hz: int) -> None:
+        self.cut = 0
+        """Samples left out."""
+        self._hz = hz
+        self._begun = False
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return what is to be heard of the next samples."""
+        if self._begun:
+            return samples
+        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > self.SILENCE)
+        skip = len(samples)
+        if len(loud):
+            self._begun = True
+            skip = max(0, int(loud[0]) - self._hz * self.MARGIN_MS // 1000)
+        self.cut += skip
+        self._begun |= self.cut > self._hz * self.MOST_MS // 1000
+        return samples[skip:]

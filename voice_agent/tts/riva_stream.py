@@ -12,16 +12,11 @@ from riva.client.proto import riva_audio_pb2, riva_tts_pb2, riva_tts_pb2_grpc
 
 from voice_agent.engines import EngineError
 from voice_agent.tts.normalise import Speech
-from voice_agent.tts.resample import ReplyAudio, Samples
+from voice_agent.tts.resample import Onset, ReplyAudio, Samples
 from voice_agent.tts.service import SpokenAudio
 from voice_agent.tts.words import TimedWord, WordEstimate, WordMatch
 
 __all__ = ["ReplyStream", "VoiceAsked", "failure"]
-
-# Silence ahead of a reply is waiting that nobody asked for.
-_SILENCE = 100
-_LEAD_MS = 10
-_MOST_LEAD_MS = 1_000
 
 
 class VoiceAsked:
@@ -122,8 +117,7 @@ class ReplyStream:
         self._current = 0
         self.received = 0
         """Samples that have come, the lead not counted."""
-        self._lead = 0
-        self._begun = False
+        self._onset = Onset(voice.hz)
         self._held: Samples = np.zeros(0, np.int16)
         self._writing = asyncio.Lock()
 
@@ -161,12 +155,11 @@ class ReplyStream:
         if number.isdecimal() and self._current < int(number) < len(self._clauses):
             words += self._go_on_to(int(number))
         samples = np.frombuffer(answer.audio[: len(answer.audio) // 2 * 2], np.int16)
-        if not self._begun:
-            samples = self._without_lead(samples)
+        samples = self._onset(samples)
         self.received += len(samples)
         self._held = np.concatenate([self._held, samples])
         clause = self._clauses[self._current]
-        words += clause.heard(answer.meta.words, self._voice.hz, self._lead, self.received)
+        words += clause.heard(answer.meta.words, self._voice.hz, self._onset.cut, self.received)
         return self._piece(words, clause.known_until(self.received))
 
     def _go_on_to(self, number: int) -> list[TimedWord]:
@@ -186,17 +179,6 @@ class ReplyStream:
         place = self._reply.place
         timed = tuple(TimedWord(w.text, place(w.start), place(w.end)) for w in words)
         return SpokenAudio(self._reply.write(samples), timed)
-
-    def _without_lead(self, samples: Samples) -> Samples:
-        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _SILENCE)
-        if len(loud):
-            self._begun = True
-            skip = max(0, int(loud[0]) - self._voice.hz * _LEAD_MS // 1000)
-        else:
-            skip = len(samples)
-        self._lead += skip
-        self._begun |= self._lead > self._voice.hz * _MOST_LEAD_MS // 1000
-        return samples[skip:]
 
 
 def failure(error: Any) -> EngineError:
