@@ -211,6 +211,13 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
     llm.add_argument(
         "--draft", type=int, default=2, metavar="N", help="tokens drafted a step; 0: no second side"
     )
+    llm.add_argument(
+        "--sweep",
+        type=_counts,
+        default=[],
+        metavar="N,...",
+        help="ask the servers (one for each draft length) by so many callers at once",
+    )
     llm.add_argument("--conversations", type=_count, default=3, metavar="N")
     llm.add_argument("--turns", type=_count, default=10, metavar="N", help="of each conversation")
     llm.add_argument("--json", type=Path, metavar="FILE", help="write everything there")

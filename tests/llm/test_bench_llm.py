@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.llm.llama_server import llama_server
 from tests.llm.model_server import model_server
 from voice_agent.bench.llm import Asked
 from voice_agent.bench.llm_command import bench_llm
@@ -29,7 +30,7 @@ def test_first_turns_and_later_ones_are_counted_apart() -> None:
     """A cold prompt says nothing of a conversation under way; a cut answer is not an answer."""
     made = figures([asked("cold", 300), asked("warm", 20), asked("warm", 30), asked("cut", 999)])
     assert made["ttft_cold_ms"]["p50"] == 300
-    assert made["ttft_warm_ms"] == {"n": 2, "p50": 25.0, "p95": 29.5, "max": 30.0}
+    assert made["ttft_warm_ms"].items() >= {"n": 2, "p50": 25.0, "p95": 29.5, "max": 30.0}.items()
     assert made["first_clause_warm_ms"]["p50"] == 30
     assert made["prompt_reuse"] == 0.9
     assert made["acceptance"] is None
@@ -99,3 +100,32 @@ async def test_what_cannot_be_measured_is_said(
     assert "no language model server answers" in capsys.readouterr().err
     assert main(["bench", "llm", "--url", "http://x/v1", "--model", "x.gguf"]) == 2
     assert "without --url" in capsys.readouterr().err
+
+
+def test_servers_are_swept_by_draft_length_and_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two real servers, without and with drafts, each asked by one caller and by two; the draft
+    lengths are read back, and the config writer reads the file."""
+    out = tmp_path / "sweep.json"
+    with llama_server() as plain, llama_server(draft=2) as drafting:
+        command = ["bench", "llm", "--url", plain, "--url", drafting, "--sweep", "1,2"]
+        assert main([*command, "--turns", "3", "--json", str(out)]) == 0
+    points = json.loads(out.read_text())["sweep"]
+    assert [(p["draft"], p["at_once"]) for p in points] == [(0, 1), (0, 2), (2, 1), (2, 2)]
+    assert [p["answers"] for p in points] == [2, 4, 2, 4]
+    assert all(p["known"] > 0.5 for p in points)
+    assert points[2]["tokens_per_step"] > 1.5
+    assert "first clause ms p50 / p95" in capsys.readouterr().out
+    asked = ["llm-server", "--print-config", "--runtime-version", "1.3.0rc29", "--gpu"]
+    assert main([*asked, "H100:80:9.0", "--measured", str(out)]) == 0
+    assert "draft_len_schedule: {1: " in capsys.readouterr().out
+
+
+async def test_a_server_that_tells_is_measured_until_it_is_idle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What a barge-in costs a server: how long it writes on."""
+    with llama_server() as url:
+        assert await bench_llm("laptop", urls=[url], conversations=1, turns=2) == 0
+    assert "from cutting off until idle" in capsys.readouterr().out

@@ -130,9 +130,14 @@ def test_a_record_belongs_to_the_request_it_arrived_with() -> None:
 
 def test_drafts_are_counted_from_what_servers_tell() -> None:
     """Length in force, acceptance and tokens a step, of a request and between two scrapes."""
-    drafts = Drafts.of_request(drafted=30, accepted=20, tokens=31)
+    drafts = Drafts.of_requests(drafted=30, accepted=20, tokens=31, ends=[False])
     assert (drafts.length, drafts.tokens_per_step) == (3.0, 3.0)
-    assert Drafts.of_request(0, 0, 31).length is None
+    assert Drafts.of_requests(0, 0, 31, [True]).length is None
+    # As llama.cpp tells them of short answers with 4 and with 2 drafts a step: the ends of some
+    # were drafts themselves, so that their last steps wrote one token less.
+    answers = [True] * 6
+    assert Drafts.of_requests(64, 54, 74, answers).length == 4.0
+    assert Drafts.of_requests(50, 46, 74, answers).length == 2.0
     text = (
         "# TYPE vllm:spec_decode_num_draft_tokens_total counter\n"
         'vllm:spec_decode_num_draft_tokens_total{engine="0"} 60\n'

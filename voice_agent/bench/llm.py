@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ from voice_agent.bench.alone import Alone, alone
 from voice_agent.engines import Engine, EngineError, SessionInfo
 from voice_agent.frames import LLMFiguresFrame
 from voice_agent.llm.llamacpp import LlamaCppEngine
+from voice_agent.llm_server.proof.client import Endpoint
+from voice_agent.llm_server.proof.watching import Watch
 from voice_agent.process import cpu_ms
 from voice_agent.tts.clauses import ClauseRules, next_cut
 
@@ -91,6 +93,10 @@ class Side:
     name: str
     engine: Engine[Any]
     asked: list[Asked] = field(default_factory=list)
+    url: str = ""
+    """Of a server."""
+    watch: Watch | None = None
+    """What can be seen of that server; found out when it is measured."""
 
 
 async def measure(
@@ -101,7 +107,11 @@ async def measure(
     Raises:
         EngineError: A side does not answer.
     """
-    async with _started([side.engine for side in sides]):
+    async with _started([side.engine for side in sides]), AsyncExitStack() as stack:
+        for side in sides:
+            if side.url:
+                endpoint = await stack.enter_async_context(Endpoint(side.url))
+                side.watch = await Watch.of(endpoint)
         for number in range(conversations):
             for side in sides:
                 said(f"{side.name}: conversation {number + 1} of {conversations} ...")
@@ -155,7 +165,7 @@ async def _cut_off(side: Side, pipe: Alone, messages: list[Any]) -> None:
     question = "please tell me about the pizza and the pasta"
     asking = [*messages, {"role": "user", "content": question}]
     began = await _ask(pipe, asking)
-    idle_ms = await _idle_ms(side.engine, await _break_off(pipe))
+    idle_ms = await _idle_ms(side, await _break_off(pipe))
     side.asked.append(_asked(pipe, began, "cut", idle_ms))
     await _ask(pipe, asking)
     await _break_off(pipe)
@@ -185,11 +195,12 @@ async def _break_off(pipe: Alone) -> float:
     return cut
 
 
-async def _idle_ms(engine: Engine[Any], since: float) -> float | None:
-    """Return when our own engine's slots are free; of servers nobody knows."""
-    if not isinstance(engine, LlamaCppEngine):
+async def _idle_ms(side: Side, since: float) -> float | None:
+    """Return when the model works on nothing any more; None where nobody tells."""
+    if isinstance(side.engine, LlamaCppEngine):
+        await side.engine.model.slots.idle()
+    elif side.watch is None or not side.watch.sees_work or await side.watch.idle(10.0) is None:
         return None
-    await engine.model.slots.idle()
     return (asyncio.get_running_loop().time() - since) * 1000.0
 
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voice_agent.bench import llm_report
+from voice_agent.bench import llm_report, llm_sweep
 from voice_agent.bench.llm import Side, measure
 from voice_agent.config import EngineChoice, load_pipeline
 from voice_agent.engines import EngineContext, EngineError, engine_class
 from voice_agent.llm.gguf_header import read_header
 from voice_agent.llm.llamacpp import LlamaCppEngine, LlamaCppSettings, Speculative, gguf_at
+from voice_agent.llm_server.proof.client import ServerFault
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -59,12 +60,34 @@ async def bench_llm(
     except EngineError as error:
         return _failed(error, BAD_INPUT)
     try:
-        await measure(sides, conversations, turns, lambda line: print(line, file=sys.stderr))
+        await measure(sides, conversations, turns, _say)
     except (EngineError, TimeoutError) as error:
         return _failed(str(error) or "a language model did not answer", FAILED)
     made = {side.name: llm_report.figures(side.asked) for side in sides}
     for line in llm_report.lines(made):
         print(line)
+    return OK if json_path is None else await asyncio.to_thread(_write, json_path, made)
+
+
+async def bench_sweep(
+    urls: Sequence[str], loads: Sequence[int], turns: int, json_path: Path | None = None
+) -> int:
+    """Measure servers under growing load and print the table.
+
+    Returns:
+        0, 1 (a server does not answer) or 2 (the file cannot be written).
+    """
+    if json_path is not None and not json_path.parent.is_dir():
+        return _failed(f"{json_path}: there is no such folder", BAD_INPUT)
+    try:
+        points = await llm_sweep.sweep(
+            urls, loads, turns, lambda line: print(line, file=sys.stderr)
+        )
+    except ServerFault as error:
+        return _failed(error, FAILED)
+    for line in llm_sweep.lines(points):
+        print(line)
+    made = llm_sweep.as_json(points)
     return OK if json_path is None else await asyncio.to_thread(_write, json_path, made)
 
 
@@ -76,6 +99,10 @@ def _write(path: Path, made: object) -> int:
     return OK
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 def _failed(message: object, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code
@@ -83,7 +110,8 @@ def _failed(message: object, code: int) -> int:
 
 def _server(url: str, context: EngineContext) -> Side:
     engine = engine_class("llm", "openai-compatible")
-    return Side(url, engine(engine.Settings.model_validate({"base_url": url}), context))
+    made = engine(engine.Settings.model_validate({"base_url": url}), context)
+    return Side(url, made, url=url)
 
 
 def _local(choice: EngineChoice, context: EngineContext, draft: int) -> list[Side]:

@@ -74,7 +74,7 @@ async def _capacity(arguments: argparse.Namespace) -> int:
 
 
 def _llm(arguments: argparse.Namespace) -> int:
-    from voice_agent.bench.llm_command import bench_llm
+    from voice_agent.bench.llm_command import bench_llm, bench_sweep
     from voice_agent.config_errors import ConfigError
 
     overrides = list(arguments.set)
@@ -82,6 +82,13 @@ def _llm(arguments: argparse.Namespace) -> int:
         overrides.append(f"llm.model={arguments.model}")
     if arguments.url and (overrides or arguments.pipeline != DEFAULT_LLM_PIPELINE):
         return fail("--model, --pipeline and --set are for models of this machine, without --url")
+    if arguments.sweep:
+        if not arguments.url or arguments.turns < 2:
+            return fail("--sweep needs --url (once for each draft length) and two --turns at least")
+        with sigterm_as_exit():
+            return asyncio.run(
+                bench_sweep(arguments.url, arguments.sweep, arguments.turns, arguments.json)
+            )
     try:
         with sigterm_as_exit(), asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(

@@ -44,6 +44,8 @@ class Drafts:
     accepted: int
     steps: int
     """Runs of the whole model that checked drafts; 0 where nobody tells."""
+    unsure: int = 0
+    """How many more there may have been."""
 
     @property
     def acceptance(self) -> float | None:
@@ -52,28 +54,55 @@ class Drafts:
 
     @property
     def length(self) -> float | None:
-        """Tokens offered for each step: the draft length really in force."""
-        return self.drafted / self.steps if self.steps else None
+        """Tokens offered for each step: the draft length really in force.
+
+        A whole number where one is possible, as servers draft the same number every time.
+        """
+        most = self.steps + self.unsure
+        if not self.drafted or not most:
+            return None
+        low, high = self.drafted / most, self.drafted / max(self.steps, 1)
+        whole = [n for n in (round((low + high) / 2.0), int(high)) if low <= n <= high]
+        return float(whole[0]) if whole else (low + high) / 2.0
 
     @property
     def tokens_per_step(self) -> float | None:
         """Tokens written for each step, the one the model adds itself included."""
-        return 1.0 + self.accepted / self.steps if self.steps else None
+        length = self.length
+        return None if length is None else 1.0 + self.accepted * length / self.drafted
 
     def __add__(self, other: Drafts) -> Drafts:
         return Drafts(
-            self.drafted + other.drafted, self.accepted + other.accepted, self.steps + other.steps
+            self.drafted + other.drafted,
+            self.accepted + other.accepted,
+            self.steps + other.steps,
+            self.unsure + other.unsure,
         )
 
-    def __sub__(self, other: Drafts) -> Drafts:
+    def since(self, before: Drafts) -> Drafts:
+        """Return what has come since a counter was read ``before``."""
         return Drafts(
-            self.drafted - other.drafted, self.accepted - other.accepted, self.steps - other.steps
+            self.drafted - before.drafted,
+            self.accepted - before.accepted,
+            self.steps - before.steps,
         )
 
     @classmethod
-    def of_request(cls, drafted: int, accepted: int, tokens: int) -> Drafts:
-        """Return them of a request that wrote ``tokens``; the prompt's run writes the first."""
-        return cls(drafted, accepted, max(0, tokens - 1 - accepted) if drafted else 0)
+    def of_requests(cls, drafted: int, accepted: int, tokens: int, ends: Sequence[bool]) -> Drafts:
+        """Return them of answers of ``tokens`` in all, for servers that count no steps.
+
+        A step writes the drafts it accepts and one token more; the prompt's run writes the first.
+        Where the end of an answer was itself a draft, that one token more was never written.
+
+        Args:
+            drafted: Tokens offered.
+            accepted: Of those, the ones kept.
+            tokens: Written.
+            ends: For each answer, whether it came to an end of its own.
+        """
+        if not drafted:
+            return cls(0, 0, 0)
+        return cls(drafted, accepted, max(0, tokens - len(ends) - accepted), sum(ends))
 
 
 @dataclass(frozen=True, slots=True)

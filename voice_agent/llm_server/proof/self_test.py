@@ -260,7 +260,8 @@ def draft_finding(drafts: Drafts | None, configured: Configured) -> Finding:
         )
         found = f"{length:.2f} tokens a step, {configured.draft} configured"
         return Finding(check, Verdict.FAILS, found, change)
-    per_step = f", {drafts.tokens_per_step:.2f} tokens a step" if drafts.steps else ""
+    told = drafts.tokens_per_step
+    per_step = f", {told:.2f} tokens a step" if told is not None else ""
     drafted = f"{length:.2f} drafted a step" if length is not None else f"{drafts.drafted} drafted"
     found = f"{drafted}, {kept:.0%} kept{per_step}"
     if kept < configured.acceptance:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from voice_agent.llm.server_figures import (
     Drafts,
@@ -98,9 +98,9 @@ class Watch:
             drafted = sum(each.drafted for each in records)
             accepted = sum(each.accepted for each in records)
             tokens = sum(answer.tokens or 0 for answer in answers)
-            return Drafts(drafted, accepted, max(0, tokens - len(answers) - accepted))
+            return Drafts.of_requests(drafted, accepted, tokens, _ends(answers))
         after = await self._drafts_so_far()
-        return None if before is None or after is None else after - before
+        return None if before is None or after is None else after.since(before)
 
     async def _drafts_so_far(self) -> Drafts | None:
         if not self._metrics:
@@ -116,7 +116,6 @@ class Watch:
 
 def _told_with(answer: Answer) -> Drafts | None:
     """Return the drafts that came with the answer itself."""
-    tokens = answer.tokens or 0
     # TensorRT-LLM, in versions that send it with the choice: how many steps kept 0, 1, ... drafts.
     histogram = answer.speculative.get("acceptance_histogram")
     if histogram:
@@ -125,8 +124,13 @@ def _told_with(answer: Answer) -> Drafts | None:
         return Drafts(steps * (len(histogram) - 1), accepted, steps)
     if "predicted_n" in answer.timings:
         drafted = int(answer.timings.get("draft_n", 0))
-        return Drafts.of_request(drafted, int(answer.timings.get("draft_n_accepted", 0)), tokens)
+        accepted = int(answer.timings.get("draft_n_accepted", 0))
+        return Drafts.of_requests(drafted, accepted, answer.tokens or 0, _ends([answer]))
     return None
+
+
+def _ends(answers: Sequence[Answer]) -> list[bool]:
+    return [answer.finish == "stop" for answer in answers]
 
 
 async def _samples(endpoint: Endpoint, url: str) -> dict[str, float] | None:
