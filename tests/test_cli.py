@@ -102,6 +102,8 @@ def test_models_lists_what_is_shipped():
         (("serve", "--host", "192.0.2.1", "--port", "0"), "not an address of this machine"),
         (("models", "build", "smart-turn"), "models/smart-turn has no build.py"),
         (("call",), "--wav"),
+        (("dial", "5550100", "--carrier", "twilio"), "'5550100' is not a number, as in +15550100"),
+        (("dial", "+15550100", "--carrier", "tin-can"), "no carrier is called 'tin-can'"),
         (
             ("call", "--wav", "x.wav", "--url", "http://localhost:1", "--set", "a=1"),
             "without --url",

@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         help="believe every telephony request, signed or not; on loopback addresses only",
     )
 
+    _add_dial(commands, pipeline, verbose)
+
     call = commands.add_parser(
         "call",
         parents=[pipeline, verbose],
@@ -273,6 +275,26 @@ def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         type=Path,
         metavar=("BEFORE", "AFTER"),
         help="compare two --json files instead of measuring",
+    )
+
+
+def _add_dial(
+    commands: _Commands, pipeline: argparse.ArgumentParser, verbose: argparse.ArgumentParser
+) -> None:
+    dial = commands.add_parser(
+        "dial",
+        parents=[pipeline, verbose],
+        help="let a carrier call a number, and the agent talk to who answers",
+        description="Ask a carrier to call a number. Who answers is connected to the server at "
+        "telephony.public_url, which must be running; see docs/telephony.md.",
+    )
+    dial.add_argument("number", help="as in +15550100")
+    dial.add_argument("--carrier", required=True, help="twilio, telnyx, plivo, vonage or exotel")
+    dial.add_argument(
+        "--no-detect",
+        dest="detect",
+        action="store_false",
+        help="do not ask the carrier whether a machine answers",
     )
 
 

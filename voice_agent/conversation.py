@@ -29,6 +29,7 @@ from voice_agent.fallback import PairedEngines
 from voice_agent.frames import ExpectedWordsFrame
 from voice_agent.history import History
 from voice_agent.media import HEARD_HZ, Transport, now_ms
+from voice_agent.parting import After, Parting
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
 from voice_agent.trace.assembly import Origin
@@ -57,6 +58,9 @@ GREET_ANYWAY_S = 2.5
 """A client that speaks no RTVI never says it is ready; it is greeted after this long."""
 
 MAX_EXPECTED_WORDS = 500
+
+PARTING_FAILED = "That did not work; I am still here."
+"""What the language model is told, as the caller's words, when a transfer fails."""
 
 GOODBYES = {
     "idle": "Nobody has said anything for a while, so I hung up.",
@@ -100,6 +104,7 @@ class Conversation:
         ledger: What an earlier connection of this conversation left behind.
         tracing: Where its turns go.
         client: Makes the client's side from its hold on the conversation; RTVI's if not given.
+        line_tools: Returns what the agent can do with this line besides its own tools.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Conversation:
         ledger: Ledger | None = None,
         tracing: Tracing | None = None,
         client: Callable[[Control], Client] | None = None,
+        line_tools: Callable[[After], Sequence[Tool]] = lambda after: (),
     ) -> None:
         self.id = conversation_id or uuid.uuid4().hex
         self._resources = resources
@@ -140,7 +146,8 @@ class Conversation:
         )
         clip = partial(resources.phrases.clip, pipeline.tts, rate_hz=transport.audio_out_hz)
         fillers = [made for text in pipeline.budget.filler.phrases if (made := clip(text))]
-        tools = resources.tools.tools(self.id)
+        self._parting = Parting()
+        tools = [*resources.tools.tools(self.id), *line_tools(self._parting.after)]
         offered = ToolsSchema(standard_tools=[tool.schema() for tool in tools])
         self._taking = taking = TurnTaking(
             pipeline.turns,
@@ -205,6 +212,7 @@ class Conversation:
         taking.observe(self.trace.observe)
         taking.observe(self._client.observe)
         self._asr = resources.asr(session)
+        taking.observe(self._parting.observe)
         self._worker = PipelineWorker(
             FramePipeline([ears, self._asr, taking, *engines.row(), gate]),
             params=PipelineParams(
@@ -220,7 +228,8 @@ class Conversation:
     async def run(self) -> str:
         """Converse until somebody hangs up; return why it ended.
 
-        Reasons: "gone" (the caller hung up or was lost), "idle", "shutdown", "error".
+        Reasons: "gone" (the caller hung up or was lost), "agent" (it has ended the call), "idle",
+        "shutdown", "error".
         """
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         await runner.add_workers(self._worker)
@@ -234,6 +243,7 @@ class Conversation:
                     tasks.create_task(self._take_messages(), name=f"messages {self.id}"),
                     tasks.create_task(self._watch(), name=f"watch {self.id}"),
                     tasks.create_task(self._history.run(), name=f"history {self.id}"),
+                    tasks.create_task(self._part(), name=f"part {self.id}"),
                 ]
                 self._transport.play(self._playout)
                 reason = await self._over
@@ -280,6 +290,19 @@ class Conversation:
         while (left := self._last_active_ms + idle_ms - now_ms()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left / 1000.0)
         self.hang_up("idle")
+
+    async def _part(self) -> None:
+        """Do what ends the call, once that is due; where it cannot be done, the call goes on."""
+        while True:
+            act = await self._parting.due()
+            try:
+                await act()
+            except Exception as error:
+                logger.warning(f"a call could not be ended as the agent wanted: {error}")
+                self._taking.post(Typed(PARTING_FAILED))
+            else:
+                self.hang_up("agent")
+                return
 
     async def _quiet(self) -> None:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

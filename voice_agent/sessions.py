@@ -15,6 +15,7 @@ from loguru import logger
 from starlette.routing import BaseRoute
 
 from voice_agent.agents.agent import Agent
+from voice_agent.agents.tools import Tool
 from voice_agent.budget.metrics import ObjectiveMetrics
 from voice_agent.config import Pipeline
 from voice_agent.control import Control
@@ -22,6 +23,7 @@ from voice_agent.conversation import Client, Conversation
 from voice_agent.engines import EngineError
 from voice_agent.errors import BadOffer, Busy
 from voice_agent.media import Transport
+from voice_agent.parting import After
 from voice_agent.ports import is_loopback
 from voice_agent.resources import Resources
 from voice_agent.trace.errors import TraceError
@@ -150,6 +152,7 @@ class Conversations:
         conversation_id: str = "",
         ledger: Ledger | None = None,
         client: Callable[[Control], Client] | None = None,
+        line_tools: Callable[[After], Sequence[Tool]] = lambda after: (),
     ) -> asyncio.Task[None]:
         """Converse over ``transport`` until somebody hangs up; closes it in the end.
 
@@ -160,6 +163,7 @@ class Conversations:
             conversation_id: A conversation that was lost and is to be taken up again.
             ledger: The memory of a client that looks after it itself.
             client: As for ``Conversation``.
+            line_tools: The same.
 
         Returns:
             The call, for those who want to wait for its end. It never raises, and must not be
@@ -174,6 +178,7 @@ class Conversations:
             ledger=kept or ledger,
             tracing=self.tracing,
             client=client,
+            line_tools=line_tools,
         )
         call = self._calls[key] = _Call(conversation, transport, address)
         call.task = asyncio.create_task(self._converse(key, call), name=f"call {key}")

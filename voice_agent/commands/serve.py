@@ -130,10 +130,9 @@ async def _dispatch(
 def _telephony(
     pipeline: Pipeline, conversations: Conversations, *, insecure: bool
 ) -> Sequence[BaseRoute]:
-    from voice_agent.transports.telephony.endpoint import Telephony
+    from voice_agent.transports.telephony.endpoint import telephony_routes
 
-    telephony = Telephony(pipeline.telephony, conversations, os.environ, insecure=insecure)
-    return telephony.routes()
+    return telephony_routes(pipeline.telephony, conversations, os.environ, insecure=insecure)
 
 
 def _certificate(host: str) -> tuple[str, str]:

@@ -88,14 +88,14 @@ async def _serve(orders: Orders, channel: socket.socket) -> int:
 
 def _rooms(pipeline: Pipeline, conversations: Conversations, orders: Orders) -> Sequence[BaseRoute]:
     from voice_agent.transports.realtime_api.routes import RealtimeApi
-    from voice_agent.transports.telephony.endpoint import Telephony
+    from voice_agent.transports.telephony.endpoint import telephony_routes
 
     tickets = Shared(orders.shelf, "tickets", TICKETS)
-    telephony = Telephony(
+    telephony = telephony_routes(
         pipeline.telephony, conversations, os.environ, insecure=orders.insecure, shelf=tickets
     )
     secrets = Shared(orders.shelf, "secrets", SECRETS)
-    return [*telephony.routes(), *RealtimeApi(pipeline, conversations, secrets).routes()]
+    return [*telephony, *RealtimeApi(pipeline, conversations, secrets).routes()]
 
 
 def _tls(files: tuple[str, str] | None) -> ssl.SSLContext | None:

@@ -337,6 +337,24 @@ def test_while_keys_are_entered_the_voice_waits() -> None:
     run_virtual(main())
 
 
+def test_keys_sound_when_the_voice_is_silent() -> None:
+    """Behind what the agent is saying, whole, in real time; and nothing of it counts as words."""
+
+    async def main() -> None:
+        far = FarPlayer()
+        async with far.playing():
+            far.answer()
+            await asyncio.sleep(0.5)
+            await far.playback.sound(np.full(1000, 3000, dtype=np.int16))
+            assert far.now() >= 1.0
+            await asyncio.sleep(1.0)
+        assert [e.text for _, e in far.events if isinstance(e, PlayedOut)] == [WORDS]
+        assert len(far.loud()) * 0.02 == pytest.approx(1.0 + 0.14, abs=0.021)
+        assert max(far.loud()) <= 1.0 + 0.14 + 0.15
+
+    run_virtual(main())
+
+
 def test_it_can_be_ended_at_any_moment() -> None:
     """Cancelled while idle, while speaking, while paused: it ends, and leaves no timer."""
 

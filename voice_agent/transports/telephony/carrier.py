@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from voice_agent.transports.telephony.security import Request
-from voice_agent.transports.telephony.wire import Wire
+from voice_agent.transports.telephony.wire import Wire, text
 
 
 class TelephonyError(Exception):
@@ -54,6 +55,37 @@ class Dialled:
     """An outbound call that the carrier has accepted."""
 
     call_id: str
+
+
+def xml(content: str) -> Answer:
+    """Return instructions as Twilio writes them and others after it."""
+    return Answer(f'<?xml version="1.0" encoding="UTF-8"?><Response>{content}</Response>')
+
+
+def call_id(request: Request, field: str = "CallSid") -> str:
+    """Return which call a webhook is about; raises BadMessage."""
+    return text({field: request.field(field)}, field)
+
+
+def answered_by(request: Request) -> AnsweredBy | None:
+    """Return what Twilio's callback of asynchronous AMD says, or one like it; raises BadMessage."""
+    said = request.field("AnsweredBy")
+    machine = said.startswith(("machine", "fax"))
+    return AnsweredBy(call_id(request), machine=machine) if said else None
+
+
+def calling_from(number: str, carrier: str) -> str:
+    """Return the number that outbound calls come from.
+
+    Raises:
+        TelephonyError: There is none.
+    """
+    if not number:
+        raise TelephonyError(
+            f"telephony.{carrier}.from_number is not set; it must be a number of yours, as in "
+            "+15550100"
+        )
+    return number
 
 
 class Secrets:
@@ -174,9 +206,15 @@ class Carrier(ABC):
 class Rest:
     """A carrier's REST API, asked with a deadline; answers are JSON."""
 
-    def __init__(self, base_url: str, **session: Any) -> None:
+    def __init__(self, base_url: str, authorization: str) -> None:
         self._base_url = base_url.rstrip("/")
-        self._session = session
+        self._headers = {"Authorization": authorization}
+
+    @classmethod
+    def basic(cls, base_url: str, user: str, password: str) -> Rest:
+        """Return an API that is asked with a user and a password."""
+        shown = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return cls(base_url, f"Basic {shown}")
 
     async def __call__(
         self, method: str, path: str, *, allowed: tuple[int, ...] = (), **request: Any
@@ -192,7 +230,7 @@ class Rest:
         timeout = aiohttp.ClientTimeout(total=10.0)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, **self._session) as http,
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as http,
                 http.request(method, self._base_url + path, **request) as response,
             ):
                 content = await response.text()

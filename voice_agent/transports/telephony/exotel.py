@@ -23,6 +23,8 @@ from voice_agent.transports.telephony.carrier import (
     Rest,
     Secrets,
     TelephonyError,
+    call_id,
+    calling_from,
 )
 from voice_agent.transports.telephony.security import Forged, Request, same
 from voice_agent.transports.telephony.settings import ExotelSettings
@@ -34,12 +36,11 @@ from voice_agent.transports.telephony.wire import (
     Format,
     JsonWire,
     Marked,
-    Media,
     Started,
     base64_text,
     key,
     number,
-    payload,
+    packets,
     strings,
     table,
     text,
@@ -63,7 +64,7 @@ class ExotelWire(JsonWire):
             case "start":
                 return (self._start(table(message, "start")),)
             case "media":
-                return self._media(table(message, "media"))
+                return packets(table(message, "media"))
             case "dtmf":
                 return (key(table(message, "dtmf")),)
             case "mark":
@@ -87,12 +88,6 @@ class ExotelWire(JsonWire):
             ids={"stream_id": self._stream},
             caller=str(start.get("from", ""))[:40],
             parameters=strings(start.get("custom_parameters")),
-        )
-
-    def _media(self, media: Mapping[str, Any]) -> Iterable[Event]:
-        at_ms = number(media, "timestamp")
-        return (
-            Media(payload(media), number(media, "chunk"), None if at_ms is None else float(at_ms)),
         )
 
     def audio(self, payload: bytes) -> str:
@@ -133,7 +128,7 @@ class Exotel(Carrier):
         """Return the call that ``CallSid`` names."""
         return Incoming(
             self.name,
-            text({"CallSid": request.field("CallSid")}, "CallSid"),
+            call_id(request),
             request.field("CallFrom"),
         )
 
@@ -159,14 +154,12 @@ class Exotel(Carrier):
         host = answer_url.removeprefix("https://").removesuffix("/telephony/exotel/answer")
         form = {
             "from": to,
-            "callerid": self._settings.from_number,
+            "callerid": calling_from(self._settings.from_number, self.name),
             "streamurl": f"wss://agent:{self._key}@{host}/telephony/exotel/media",
             "streamtype": "bidirectional",
             "statuscallback": events_url,
         }
-        import aiohttp
-
-        rest = Rest(self._settings.api_url, auth=aiohttp.BasicAuth(api_key, api_token))
+        rest = Rest.basic(self._settings.api_url, api_key, api_token)
         made = await rest("POST", f"/v1/accounts/{account}/calls/connect", data=form)
         call = made.get("Call") or made.get("call") or made
         return Dialled(str(call.get("Sid") or call.get("sid") or ""))

@@ -14,6 +14,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import numpy as np
+
 from voice_agent.media import AudioSource, Pcm
 from voice_agent.transports.telephony.audio import Level, encoded
 from voice_agent.transports.telephony.wire import Format, Wire
@@ -51,6 +53,8 @@ class Playback:
         self._going = asyncio.Event()
         self._going.set()
         self._cut = asyncio.Event()
+        self._floor = asyncio.Lock()
+        """Held by what is sent now: a stretch of the agent's voice, or a sound of the line's."""
         self._generation = 0
         self._sent = 0
         """Samples sent since the last recall."""
@@ -79,8 +83,9 @@ class Playback:
             while True:
                 await self._going.wait()
                 await self._source.wait_audible()
-                if self._going.is_set():
-                    await self._speak()
+                async with self._floor:
+                    if self._going.is_set():
+                        await self._speak()
         finally:
             if self._overdue is not None:
                 self._overdue.cancel()
@@ -93,6 +98,20 @@ class Playback:
     def resume(self) -> None:
         """Go on where the voice was."""
         self._going.set()
+
+    async def sound(self, pcm: Pcm) -> None:
+        """Send a sound that is not the agent's voice, when that is silent; return when it is over.
+
+        All of it at once: a gap in the tone of a key is the key pressed twice.
+        """
+        loop = asyncio.get_running_loop()
+        whole = self._step * self._steps
+        padded = np.append(pcm, np.zeros(-pcm.size % whole, dtype=np.int16))
+        async with self._floor:
+            self._plays_until = max(loop.time(), self._plays_until)
+            for block in padded.reshape(-1, whole):
+                self._emit(block)
+            await asyncio.sleep(max(0.0, self._plays_until - loop.time()))
 
     def marked(self, name: str) -> None:
         """A mark has come back; those of what was recalled mean nothing."""
@@ -141,10 +160,13 @@ class Playback:
                 return
 
     def _put(self, block: Pcm) -> None:
-        self.level.take(block)
-        self._send(self._wire.audio(encoded(block, self._format.encoding)))
+        self._emit(block)
         self._sent += block.size
         self._unmarked += block.size
+
+    def _emit(self, block: Pcm) -> None:
+        self.level.take(block)
+        self._send(self._wire.audio(encoded(block, self._format.encoding)))
         self._plays_until += block.size / self._format.hz
 
     async def _goes_on(self, until: float) -> bool:

@@ -22,6 +22,9 @@ from voice_agent.transports.telephony.carrier import (
     Incoming,
     Rest,
     Secrets,
+    call_id,
+    calling_from,
+    xml,
 )
 from voice_agent.transports.telephony.security import Forged, Request, same
 from voice_agent.transports.telephony.settings import PlivoSettings
@@ -32,13 +35,11 @@ from voice_agent.transports.telephony.wire import (
     Format,
     JsonWire,
     Marked,
-    Media,
     Started,
     base64_text,
     format_of,
     key,
-    number,
-    payload,
+    packets,
     table,
     text,
 )
@@ -57,7 +58,8 @@ class PlivoWire(JsonWire):
             case "start":
                 return (self._start(table(message, "start")),)
             case "media":
-                return self._media(table(message, "media"))
+                # Its stamps are the wall clock of sending.
+                return packets(table(message, "media"), stamped=False)
             case "dtmf":
                 return (key(table(message, "dtmf")),)
             case "playedStream":
@@ -76,11 +78,6 @@ class PlivoWire(JsonWire):
             self._format = format_of(media, "encoding", "sampleRate")
         ids = {"stream_id": self._stream}
         return Started(call_id=text(start, "callId"), format=self._format, ids=ids)
-
-    def _media(self, media: Mapping[str, Any]) -> Iterable[Event]:
-        if media.get("track", "inbound") != "inbound":
-            return ()
-        return (Media(payload(media), number(media, "chunk")),)
 
     def audio(self, payload: bytes) -> str:
         """Return the message that plays audio."""
@@ -131,7 +128,7 @@ class Plivo(Carrier):
         outbound = request.field("Direction") == "outbound"
         return Incoming(
             self.name,
-            text({"CallUUID": request.field("CallUUID")}, "CallUUID"),
+            call_id(request, "CallUUID"),
             request.field("To" if outbound else "From"),
         )
 
@@ -141,11 +138,11 @@ class Plivo(Carrier):
             '<Stream bidirectional="true" keepCallAlive="true" audioTrack="inbound" '
             f'contentType="audio/x-mulaw;rate=8000">{escape(media_url)}</Stream>'
         )
-        return Answer(_xml(stream))
+        return xml(stream)
 
     def busy(self) -> Answer:
         """Return XML that lets the caller hear the busy tone."""
-        return Answer(_xml('<Hangup reason="busy" />'))
+        return xml('<Hangup reason="busy" />')
 
     def wire(self, call: Incoming | None = None) -> PlivoWire:
         """Return the protocol of a new stream."""
@@ -156,8 +153,7 @@ class Plivo(Carrier):
         machine = request.field("Machine")
         if not machine:
             return None
-        call_id = text({"CallUUID": request.field("CallUUID")}, "CallUUID")
-        return AnsweredBy(call_id, machine=machine.lower() == "true")
+        return AnsweredBy(call_id(request, "CallUUID"), machine=machine.lower() == "true")
 
     async def hang_up(self, call_id: str) -> None:
         """End the call; one that has ended already is no error."""
@@ -165,7 +161,7 @@ class Plivo(Carrier):
 
     def transferred(self, to: str) -> Answer:
         """Return XML that dials ``to``."""
-        return Answer(_xml(f"<Dial><Number>{escape(to)}</Number></Dial>"))
+        return xml(f"<Dial><Number>{escape(to)}</Number></Dial>")
 
     async def transfer(self, call_id: str, to: str, transfer_url: str) -> None:
         """Let Plivo fetch new XML for the call; this ends the stream."""
@@ -175,7 +171,7 @@ class Plivo(Carrier):
     async def dial(self, to: str, answer_url: str, events_url: str, *, detect: bool) -> Dialled:
         """Call ``to`` from the account's number."""
         body = {
-            "from": self._settings.from_number,
+            "from": calling_from(self._settings.from_number, self.name),
             "to": to,
             "answer_url": answer_url,
             "answer_method": "POST",
@@ -194,9 +190,7 @@ class Plivo(Carrier):
         return f"/v1/Account/{self._id}/Call/"
 
     def _rest(self) -> Rest:
-        import aiohttp
-
-        return Rest(self._settings.api_url, auth=aiohttp.BasicAuth(self._id, self._token))
+        return Rest.basic(self._settings.api_url, self._id, self._token)
 
 
 def signature(
@@ -211,7 +205,3 @@ def signature(
     signed += ("." if query and fields else "") + fields
     digest = hmac.digest(token.encode(), f"{signed}.{nonce}".encode(), "sha256")
     return base64.b64encode(digest).decode()
-
-
-def _xml(content: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{content}</Response>'

@@ -5,9 +5,13 @@ Secrets are never in the file: its keys name the environment variables that hold
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+NUMBER = re.compile(r"\+[1-9]\d{6,14}")
+"""A telephone number as E.164 has it."""
 
 
 class _Section(BaseModel):
@@ -88,6 +92,26 @@ class BridgeSettings(_Section):
     """A secret of your own that PBXs show."""
 
 
+class CallToolsSettings(_Section):
+    """``[telephony.tools]``: what the agent may do with the call it is in. Nothing by default."""
+
+    hang_up: bool = False
+    """It may end the call when the caller has said goodbye."""
+    press_keys: bool = False
+    """It may press keys, for calls that a menu answers."""
+    transfer_to: dict[str, str] = Field(default_factory=dict)
+    """Whom it may hand the call over to: a name that the language model reads, and the number. No
+    other number can be reached, whatever a caller talks it into."""
+
+    @field_validator("transfer_to")
+    @classmethod
+    def _numbers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, to in value.items():
+            if not name.strip() or not NUMBER.fullmatch(to):
+                raise ValueError(f"{name!r}: {to!r} is not a number, as in '+15550100'")
+        return value
+
+
 class TelephonySettings(_Section):
     """``[telephony]``."""
 
@@ -96,6 +120,7 @@ class TelephonySettings(_Section):
     Empty: whatever name they call it by."""
     on_machine: Literal["hang-up", "talk"] = "hang-up"
     """What an outbound call does when the carrier says that a machine has answered."""
+    tools: CallToolsSettings = CallToolsSettings()
     twilio: TwilioSettings | None = None
     telnyx: TelnyxSettings | None = None
     plivo: PlivoSettings | None = None

@@ -23,6 +23,10 @@ from voice_agent.transports.telephony.carrier import (
     Rest,
     Secrets,
     TelephonyError,
+    answered_by,
+    call_id,
+    calling_from,
+    xml,
 )
 from voice_agent.transports.telephony.security import Forged, Request
 from voice_agent.transports.telephony.settings import TelnyxSettings
@@ -33,13 +37,11 @@ from voice_agent.transports.telephony.wire import (
     Format,
     JsonWire,
     Marked,
-    Media,
     Started,
     base64_text,
     format_of,
     key,
-    number,
-    payload,
+    packets,
     strings,
     table,
     text,
@@ -60,7 +62,7 @@ class TelnyxWire(JsonWire):
             case "start":
                 return (self._start(message),)
             case "media":
-                return self._media(table(message, "media"))
+                return packets(table(message, "media"))
             case "dtmf":
                 return (key(table(message, "dtmf")),)
             case "mark":
@@ -82,14 +84,6 @@ class TelnyxWire(JsonWire):
             else Format(),
             ids={"stream_id": text(message, "stream_id")},
             parameters=strings(start.get("custom_parameters")),
-        )
-
-    def _media(self, media: Mapping[str, Any]) -> Iterable[Event]:
-        if media.get("track", "inbound") != "inbound":
-            return ()
-        at_ms = number(media, "timestamp")
-        return (
-            Media(payload(media), number(media, "chunk"), None if at_ms is None else float(at_ms)),
         )
 
     def audio(self, payload: bytes) -> str:
@@ -143,7 +137,7 @@ class Telnyx(Carrier):
         outbound = request.field("Direction").startswith("outbound")
         return Incoming(
             self.name,
-            text({"CallSid": request.field("CallSid")}, "CallSid"),
+            call_id(request),
             request.field("To" if outbound else "From"),
         )
 
@@ -154,11 +148,11 @@ class Telnyx(Carrier):
             f'<Stream url={quoteattr(media_url)} track="inbound_track" codec="{codec}" '
             f'bidirectionalMode="rtp" bidirectionalCodec="{codec}" />'
         )
-        return Answer(_texml(f"<Connect>{stream}</Connect>"))
+        return xml(f"<Connect>{stream}</Connect>")
 
     def busy(self) -> Answer:
         """Return TeXML that lets the caller hear the busy tone."""
-        return Answer(_texml('<Reject reason="busy" />'))
+        return xml('<Reject reason="busy" />')
 
     def wire(self, call: Incoming | None = None) -> TelnyxWire:
         """Return the protocol of a new media stream."""
@@ -166,11 +160,7 @@ class Telnyx(Carrier):
 
     def event(self, request: Request) -> AnsweredBy | None:
         """Return who has answered, from an asynchronous AMD callback."""
-        answered_by = request.field("AnsweredBy")
-        if not answered_by:
-            return None
-        call_id = text({"CallSid": request.field("CallSid")}, "CallSid")
-        return AnsweredBy(call_id, machine=answered_by.startswith(("machine", "fax")))
+        return answered_by(request)
 
     async def hang_up(self, call_id: str) -> None:
         """End the call; one that has ended already (422) is no error."""
@@ -189,7 +179,11 @@ class Telnyx(Carrier):
         """Call ``to`` with the TeXML application's number."""
         if not self._settings.application_id:
             raise TelephonyError("telephony.telnyx.application_id is needed to make calls")
-        body = {"To": to, "From": self._settings.from_number, "Url": answer_url}
+        body = {
+            "To": to,
+            "From": calling_from(self._settings.from_number, self.name),
+            "Url": answer_url,
+        }
         if detect:
             body |= {
                 "MachineDetection": "Enable",
@@ -206,15 +200,10 @@ class Telnyx(Carrier):
         await self._rest()("POST", path, json=body, **allowed)
 
     def _rest(self) -> Rest:
-        headers = {"Authorization": f"Bearer {self._api_key}"}
-        return Rest(self._settings.api_url, headers=headers)
+        return Rest(self._settings.api_url, f"Bearer {self._api_key}")
 
 
 def _code(message: Mapping[str, Any]) -> str:
     details = message.get("payload")
     code = details.get("code") if isinstance(details, dict) else None
     return str(code) if isinstance(code, int) else "without a code"
-
-
-def _texml(content: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{content}</Response>'

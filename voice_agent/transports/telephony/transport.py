@@ -18,6 +18,7 @@ from loguru import logger
 from voice_agent.deadline import Deadline
 from voice_agent.media import AudioSource, HeardAudio, now_ms
 from voice_agent.transports.telephony.audio import Inbound
+from voice_agent.transports.telephony.dtmf import tones
 from voice_agent.transports.telephony.keys import Keypad
 from voice_agent.transports.telephony.playback import Playback
 from voice_agent.transports.telephony.wire import (
@@ -74,6 +75,8 @@ class TelephoneLine:
         self._keys_due: asyncio.TimerHandle | None = None
         self._playback: Playback | None = None
         self._playing: asyncio.Task[None] | None = None
+        self._farewell: str | bytes | None = None
+        """What is said at the end in place of the protocol's goodbye."""
         self._speaks_rtvi = False
         self._gone = False
         """The conversation hears no more of the caller."""
@@ -124,6 +127,23 @@ class TelephoneLine:
         self._playback = Playback(self._wire, self._format, source, self._socket.send)
         self._playing = asyncio.create_task(self._playback.run(), name=f"playback {self.name}")
 
+    def press(self, keys: str) -> bool:
+        """Send keys into the call; return False where the protocol has no way to."""
+        message = self._wire.keys(keys)
+        if message is not None:
+            self._socket.send(message)
+        return message is not None
+
+    async def sound(self, keys: str) -> None:
+        """Send keys as sound, when the agent is not speaking; return when they are sent."""
+        if self._playback is not None:
+            await self._playback.sound(await tones(keys, self._format.hz))
+
+    def hand_over(self, to: str) -> bool:
+        """Let our part end with a transfer to ``to``; return False where the protocol has none."""
+        self._farewell = self._wire.transfer(to)
+        return self._farewell is not None
+
     # ----- messages -----
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
@@ -143,7 +163,7 @@ class TelephoneLine:
         if self._closed:
             return
         self._closed = True
-        polite = None if self._gone else self._wire.goodbye()
+        polite = None if self._gone else self._farewell or self._wire.goodbye()
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.wait({self._playing})

@@ -23,6 +23,10 @@ from voice_agent.transports.telephony.carrier import (
     Incoming,
     Rest,
     Secrets,
+    answered_by,
+    call_id,
+    calling_from,
+    xml,
 )
 from voice_agent.transports.telephony.security import Forged, Request, same
 from voice_agent.transports.telephony.settings import TwilioSettings
@@ -33,13 +37,11 @@ from voice_agent.transports.telephony.wire import (
     Format,
     JsonWire,
     Marked,
-    Media,
     Started,
     base64_text,
     format_of,
     key,
-    number,
-    payload,
+    packets,
     strings,
     table,
     text,
@@ -60,7 +62,7 @@ class TwilioWire(JsonWire):
             case "start":
                 return (self._start(table(message, "start")),)
             case "media":
-                return self._media(table(message, "media"))
+                return packets(table(message, "media"))
             case "dtmf":
                 return (key(table(message, "dtmf")),)
             case "mark":
@@ -82,14 +84,6 @@ class TwilioWire(JsonWire):
             format=format,
             ids={"stream_id": self._stream},
             parameters=strings(start.get("customParameters")),
-        )
-
-    def _media(self, media: Mapping[str, Any]) -> Iterable[Event]:
-        if media.get("track", "inbound") != "inbound":
-            return ()
-        at_ms = number(media, "timestamp")
-        return (
-            Media(payload(media), number(media, "chunk"), None if at_ms is None else float(at_ms)),
         )
 
     def audio(self, payload: bytes) -> str:
@@ -137,18 +131,18 @@ class Twilio(Carrier):
         outbound = request.field("Direction").startswith("outbound")
         return Incoming(
             self.name,
-            text({"CallSid": request.field("CallSid")}, "CallSid"),
+            call_id(request),
             request.field("To" if outbound else "From"),
         )
 
     def answer(self, media_url: str, call: Incoming) -> Answer:
         """Return TwiML that connects the call to the media socket; when that ends, it hangs up."""
         stream = f"<Stream url={quoteattr(media_url)} />"
-        return Answer(_twiml(f"<Connect>{stream}</Connect>"))
+        return xml(f"<Connect>{stream}</Connect>")
 
     def busy(self) -> Answer:
         """Return TwiML that lets the caller hear the busy tone; a rejected call costs nothing."""
-        return Answer(_twiml('<Reject reason="busy" />'))
+        return xml('<Reject reason="busy" />')
 
     def wire(self, call: Incoming | None = None) -> TwilioWire:
         """Return the protocol of a new media stream."""
@@ -156,11 +150,7 @@ class Twilio(Carrier):
 
     def event(self, request: Request) -> AnsweredBy | None:
         """Return who has answered, from an asynchronous AMD callback."""
-        answered_by = request.field("AnsweredBy")
-        if not answered_by:
-            return None
-        call_id = text({"CallSid": request.field("CallSid")}, "CallSid")
-        return AnsweredBy(call_id, machine=answered_by.startswith(("machine", "fax")))
+        return answered_by(request)
 
     async def hang_up(self, call_id: str) -> None:
         """End the call; one that has ended already is no error."""
@@ -168,11 +158,15 @@ class Twilio(Carrier):
 
     async def transfer(self, call_id: str, to: str, transfer_url: str) -> None:
         """Give the call new TwiML that dials ``to``; this ends the media stream."""
-        await self._update(call_id, {"Twiml": _twiml(f"<Dial>{escape(to)}</Dial>")})
+        await self._update(call_id, {"Twiml": xml(f"<Dial>{escape(to)}</Dial>").content})
 
     async def dial(self, to: str, answer_url: str, events_url: str, *, detect: bool) -> Dialled:
         """Call ``to`` from the account's number."""
-        form = {"To": to, "From": self._settings.from_number, "Url": answer_url}
+        form = {
+            "To": to,
+            "From": calling_from(self._settings.from_number, self.name),
+            "Url": answer_url,
+        }
         if detect:
             form |= {
                 "MachineDetection": "Enable",
@@ -190,10 +184,7 @@ class Twilio(Carrier):
         return f"/2010-04-01/Accounts/{self._account}/Calls"
 
     def _rest(self) -> Rest:
-        import aiohttp
-
-        auth = aiohttp.BasicAuth(self._account, self._token)
-        return Rest(self._settings.api_url, auth=auth)
+        return Rest.basic(self._settings.api_url, self._account, self._token)
 
 
 def signature(
@@ -202,7 +193,3 @@ def signature(
     """Return what Twilio puts into ``X-Twilio-Signature``."""
     signed = url + "".join(name + value for name, value in sorted(set(form)))
     return base64.b64encode(hmac.digest(token.encode(), signed.encode(), algorithm)).decode()
-
-
-def _twiml(content: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{content}</Response>'

@@ -23,6 +23,7 @@ from voice_agent.transports.telephony.carrier import (
     Rest,
     Secrets,
     TelephonyError,
+    calling_from,
 )
 from voice_agent.transports.telephony.security import Forged, Request, same
 from voice_agent.transports.telephony.settings import VonageSettings
@@ -186,7 +187,10 @@ class Vonage(Carrier):
         """Call ``to`` from the application's number."""
         body: dict[str, Any] = {
             "to": [{"type": "phone", "number": to.lstrip("+")}],
-            "from": {"type": "phone", "number": self._settings.from_number.lstrip("+")},
+            "from": {
+                "type": "phone",
+                "number": calling_from(self._settings.from_number, self.name).lstrip("+"),
+            },
             "answer_url": [answer_url],
             "answer_method": "POST",
             "event_url": [events_url],
@@ -218,7 +222,7 @@ class Vonage(Carrier):
                 f"{self._settings.private_key_env} must hold the application's private key in "
                 f"PEM, or the path of its file: {error}"
             ) from error
-        return Rest(self._settings.api_url, headers={"Authorization": f"Bearer {token}"})
+        return Rest(self._settings.api_url, f"Bearer {token}")
 
 
 def _said(request: Request) -> dict[str, Any]:

@@ -243,6 +243,17 @@ def payload(message: Mapping[str, Any], key: str = "payload") -> bytes:
         raise BadMessage(f"{key!r} is not base64") from None
 
 
+def packets(media: Mapping[str, Any], *, stamped: bool = True) -> tuple[Media, ...]:
+    """Return the packet of a ``media`` event as Twilio writes it and others after it; none where it
+    is the agent's own voice. ``stamped``: its ``timestamp`` is a media clock. Raises BadMessage.
+    """
+    if media.get("track", "inbound") != "inbound":
+        return ()
+    at_ms = number(media, "timestamp") if stamped else None
+    clock = None if at_ms is None else float(at_ms)
+    return (Media(payload(media), number(media, "chunk"), clock),)
+
+
 def key(message: Mapping[str, Any], name: str = "digit") -> Key:
     """Return the key pressed, ``message[name]``; raises BadMessage."""
     pressed = text(message, name).upper()
