@@ -82,7 +82,7 @@ async def test_nvidias_own_client_synthesizes_and_lists_voices(server: SpeechSer
     assert 1.0 < sum(map(len, parts)) / 2 / 22_050 < 4.0
     english = next(m for m in config.model_config if m.parameters["language_code"] == "en-US")
     assert english.parameters["voice_name"] == "eSpeak-NG"
-    assert english.parameters["subvoices"].startswith("en-us:0,")
+    assert english.parameters["subvoices"].startswith("en-us+klatt4:0,")
 
 
 async def test_words_are_timed_in_the_stream(stub: Any) -> None:

@@ -19,8 +19,9 @@ from voice_agent.tts.service import SpeechService, SpeechSettings, SpokenAudio
 class EspeakSettings(SpeechSettings):
     """``[tts]`` with ``engine = "espeak"``."""
 
-    voice: str = "en-us"
-    """A voice or language of eSpeak NG, with an optional variant: "en-us", "en-gb+f3"."""
+    voice: str = "en-us+klatt4"
+    """A voice or language of eSpeak NG, with an optional variant: "en-us", "en-gb+f3". Klatt's way
+    of making it is the one that a recogniser understands best (docs/voices.md)."""
     rate: int = Field(175, ge=80, le=450)
     """Words per minute."""
     pitch: int = Field(50, ge=0, le=99)

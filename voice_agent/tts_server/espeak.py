@@ -17,8 +17,8 @@ from voice_agent.tts.service import SpokenAudio
 from voice_agent.tts_server.backend import Backend, Made, ServedVoice, Texts
 
 _VOICES = {
-    "en-US": ("en-us", "en-us+f3", "en-us+m3"),
-    "en-GB": ("en-gb", "en-gb+f3", "en-gb+m3"),
+    "en-US": ("en-us+klatt4", "en-us", "en-us+f2", "en-us+m3"),
+    "en-GB": ("en-gb+klatt4", "en-gb", "en-gb+f3"),
     "de-DE": ("de", "de+f3"),
     "es-ES": ("es", "es+f3"),
     "fr-FR": ("fr-fr", "fr-fr+f3"),
