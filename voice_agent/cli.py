@@ -193,7 +193,8 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         parents=[_pipeline_flags("fixed-latency"), verbose],
         help="what tracing costs: latency and CPU with and without it, side by side",
     )
-    trace.add_argument("--turns", type=_count, default=100, metavar="N", help="on either side")
+    trace.add_argument("--turns", type=_count, default=240, metavar="N", help="on either side")
+    trace.add_argument("--core", type=int, default=0, metavar="N", help="the servers' core")
     trace.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     llm = what.add_parser(
         "llm",

@@ -16,8 +16,8 @@ def sides(more_ms: float, more_cpu: float, spread: float = 1.0) -> tuple[Side, S
     draw = np.random.default_rng(3)
     v2v = draw.normal(250, 8 * spread, (2, 200))
     cpu = draw.normal(0.12, 0.001 * spread, (2, 20))
-    off = Side("a", v2v[0].tolist(), cpu[0].tolist())
-    on = Side("b", (v2v[0] + draw.normal(more_ms, spread, 200)).tolist(), [])
+    off = Side(v2v[0].tolist(), cpu[0].tolist())
+    on = Side((v2v[0] + draw.normal(more_ms, spread, 200)).tolist(), [])
     on.cpu = (cpu[1] * (1 + more_cpu)).tolist()
     return off, on
 
@@ -54,4 +54,4 @@ def test_turns_that_one_side_did_not_answer_are_left_out() -> None:
     lines: list[str] = []
     assert report(off, on, None, lines.append) == OK
     assert "198 turns on either side" in lines
-    assert report(Side("a", [None], [1.0]), Side("b", [1.0], [1.0]), None, lines.append) == FAILED
+    assert report(Side([None], [1.0]), Side([1.0], [1.0]), None, lines.append) == FAILED

@@ -56,7 +56,9 @@ async def _trace(arguments: argparse.Namespace) -> int:
 
     serve = ["--pipeline", arguments.pipeline]
     serve += [f"--set={override}" for override in arguments.set]
-    return await bench_trace(serve, turns=arguments.turns, json_path=arguments.json)
+    return await bench_trace(
+        serve, turns=arguments.turns, core=arguments.core, json_path=arguments.json
+    )
 
 
 async def _capacity(arguments: argparse.Namespace) -> int:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from voice_agent.load import utterances
 from voice_agent.load.bench import BAD_INPUT, FAILED, OK, default_folder
 from voice_agent.load.call import check_places
 from voice_agent.load.capacity_table import lines, row
+from voice_agent.load.cores import on_cores, other_cores
 from voice_agent.load.errors import CallError, WavError
 from voice_agent.load.fleet.profile import Step, steps
 from voice_agent.load.fleet.records import CallRecord
@@ -103,7 +103,7 @@ async def bench_capacity(
     """
     folder = default_folder()
     try:
-        others = _other_cores(core)
+        others = other_cores(core)
         check_places(json_path)
         utterances.make(folder, print=print)
         items = choose(read_playlist(folder), ["complete"], CANDIDATES)
@@ -112,7 +112,7 @@ async def bench_capacity(
         return BAD_INPUT
     try:
         async with AsyncExitStack() as running:
-            running.enter_context(_on_cores(others))
+            running.enter_context(on_cores(others))
             kept = Path(running.enter_context(tempfile.TemporaryDirectory()))
             sides = [await _ours(running, serve, core, most, kept), await _stock(running, core)]
             asked = await _answered_at_once(sides, items, kept, print)
@@ -122,26 +122,6 @@ async def bench_capacity(
         print(f"error: {error}")
         return FAILED
     return _report(sides, json_path, print)
-
-
-def _other_cores(core: int) -> set[int]:
-    if not hasattr(os, "sched_setaffinity"):
-        raise WavError("a server can be kept on one core on Linux only")
-    cores = os.sched_getaffinity(0)
-    if core not in cores or len(cores) < 2:
-        raise WavError(f"core {core} and another one are needed; there are {sorted(cores)}")
-    return cores - {core}
-
-
-@contextmanager
-def _on_cores(cores: set[int]) -> Iterator[None]:
-    """Keep this process, and what it starts, on these cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 async def _ours(

@@ -1,38 +1,47 @@
 """``voice-agent bench trace``: what tracing costs, with and without it side by side.
 
-Two servers, alike but for ``trace.enabled``, are called at the same time and asked the same
-questions, so that whatever else the machine does meets both. Compared turn by turn: the latency
-the caller measures; and call by call: the CPU time each server says it has used.
+Two servers, alike but for ``trace.enabled``, stand on the same core and are called at the same time
+by twins who ask the same questions, so that whatever else the machine does meets both. Compared
+pair by pair: the latency that twins measure, and the CPU time that the operating system counts for
+each server in a block of calls. Two processes of one program differ by some per cent by chance
+(where their memory lies), so the servers are started anew for every round.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import numpy as np
-from prometheus_client.parser import text_string_to_metric_families
 
 from voice_agent.load import utterances
 from voice_agent.load.bench import BAD_INPUT, FAILED, OK, default_folder
 from voice_agent.load.call import check_places
 from voice_agent.load.caller import Caller
+from voice_agent.load.cores import on_cores, other_cores
 from voice_agent.load.errors import CallError, NoAnswer, WavError
 from voice_agent.load.keeping_time import keeping_time
 from voice_agent.load.measure import ask
 from voice_agent.load.playlist import Item, choose, read_playlist
-from voice_agent.load.served import served
+from voice_agent.load.served import Server, served
+from voice_agent.process import cpu_ms
 
 Print = Callable[[str], object]
 
-TURNS_A_CALL = 10
+AT_ONCE = 4
+"""Twins."""
+TURNS_A_CALL = 5
+ROUNDS = 4
+APART_S = 0.4
+"""Twins call so long after the pair before."""
 SHORT_ANSWER = "llm.answer=Yes, of course we do."
 """What matters is over when an answer begins."""
 RESAMPLES = 4000
@@ -44,21 +53,26 @@ MOST_MS, MOST_CPU = 1.0, 0.03
 class Side:
     """One server and what was measured on it."""
 
-    url: str
     v2v_ms: list[float | None] = field(default_factory=list)
     """Of every turn; None: not answered, or cut in."""
     cpu: list[float] = field(default_factory=list)
-    """Cores used during each call."""
+    """Cores that a session used, in each block of calls."""
 
 
 async def bench_trace(
-    serve: Sequence[str], *, turns: int = 100, json_path: Path | None = None, print: Print = print
+    serve: Sequence[str],
+    *,
+    turns: int = 240,
+    core: int = 0,
+    json_path: Path | None = None,
+    print: Print = print,
 ) -> int:
     """Run the bench.
 
     Args:
         serve: Arguments of ``voice-agent serve`` for both servers.
-        turns: Turns of each.
+        turns: Turns of each, at least.
+        core: The core both servers stand on.
         json_path: Write everything there.
         print: Where the lines for a person go.
 
@@ -68,67 +82,78 @@ async def bench_trace(
     """
     folder = default_folder()
     try:
+        others = other_cores(core)
         check_places(json_path)
         utterances.make(folder, print=print)
         items = choose(read_playlist(folder), ["complete"], None)
     except WavError as error:
         print(f"error: {error}")
         return BAD_INPUT
+    sides = {"off": Side(), "on": Side()}
+    blocks = max(1, -(-turns // (ROUNDS * AT_ONCE * TURNS_A_CALL)))
     try:
-        async with AsyncExitStack() as running:
-            running.enter_context(keeping_time())
-            kept = running.enter_context(tempfile.TemporaryDirectory())
-            sides = {}
-            for name, enabled in (("off", "false"), ("on", "true")):
-                arguments = ["-m", "voice_agent", "serve", "--host=127.0.0.1", "--port=0", *serve]
-                arguments += [f"--set={SHORT_ANSWER}"]
-                arguments += [f"--set=trace.enabled={enabled}", f"--set=trace.path={kept}/t.db"]
-                server = served(arguments, f"the server with tracing {name}")
-                sides[name] = Side((await running.enter_async_context(server)).url)
-            await _measure(sides, items, turns, print)
+        with on_cores(others), keeping_time():
+            for number in range(ROUNDS):
+                await _round(sides, items, serve, core, blocks, first=number)
+                print(f"{number + 1} of {ROUNDS} rounds ...")
     except (CallError, NoAnswer) as error:
         print(f"error: {error}")
         return FAILED
     return report(sides["off"], sides["on"], json_path, print)
 
 
-async def _measure(sides: dict[str, Side], items: Sequence[Item], turns: int, print: Print) -> None:
-    done = 0
-    while done < turns:
-        count = min(TURNS_A_CALL, turns - done)
-        asked = [items[(done + number) % len(items)] for number in range(count)]
-        async with asyncio.TaskGroup() as calls:
-            for side in sides.values():
-                calls.create_task(_call(side, asked))
-        done += count
-        print(f"{done} of {turns} turns ...")
+async def _round(
+    sides: dict[str, Side],
+    items: Sequence[Item],
+    serve: Sequence[str],
+    core: int,
+    blocks: int,
+    *,
+    first: int,
+) -> None:
+    """Start both servers, in another order every time, and hold some blocks of calls."""
+    async with AsyncExitStack() as running:
+        kept = running.enter_context(tempfile.TemporaryDirectory())
+        servers: dict[str, Server] = {}
+        for name in ("off", "on") if first % 2 else ("on", "off"):
+            arguments = ["-m", "voice_agent", "serve", "--quiet", "--host=127.0.0.1", "--port=0"]
+            arguments += [*serve, f"--set={SHORT_ANSWER}", f"--set=trace.path={kept}/t.db"]
+            arguments += [f"--set=sessions.max={2 * AT_ONCE}"]
+            arguments += [f"--set=trace.enabled={'true' if name == 'on' else 'false'}"]
+            starting = served(arguments, f"the server with tracing {name}", core=core)
+            servers[name] = await running.enter_async_context(starting)
+        for server in servers.values():  # what is made at first use is made
+            await _call(server, Side(), items[:1], 0.0)
+        for number in range(first * blocks, (first + 1) * blocks):
+            start = number * TURNS_A_CALL
+            asked = [items[(start + turn) % len(items)] for turn in range(TURNS_A_CALL)]
+            await _block(sides, servers, asked)
+            gc.collect()
 
 
-async def _call(side: Side, asked: Sequence[Item]) -> None:
-    async with Caller(side.url) as caller:
+async def _block(sides: dict[str, Side], servers: dict[str, Server], asked: Sequence[Item]) -> None:
+    """Hold calls of twins at both servers; append what each server and each turn took."""
+    twins = {name: [Side() for _ in range(AT_ONCE)] for name in sides}
+    before = {name: cpu_ms(server.pid) or 0.0 for name, server in servers.items()}
+    began_s = time.monotonic()
+    async with asyncio.TaskGroup() as calls:
+        for number in range(AT_ONCE):
+            for name, server in servers.items():
+                calls.create_task(_call(server, twins[name][number], asked, number * APART_S))
+    lasted_s = time.monotonic() - began_s
+    for name, side in sides.items():
+        used_s = ((cpu_ms(servers[name].pid) or 0.0) - before[name]) / 1000.0
+        side.cpu.append(used_s / lasted_s / AT_ONCE)
+        side.v2v_ms += [ms for twin in twins[name] for ms in twin.v2v_ms]
+
+
+async def _call(server: Server, side: Side, asked: Sequence[Item], after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    async with Caller(server.url) as caller:
         await caller.greeting(within_s=0.5)
-        began_s, before_s = caller.now(), await _cpu_s(side.url)
         for item in asked:
             outcome = await ask(caller, item)
             side.v2v_ms.append(None if outcome.cut_in_ms is not None else outcome.v2v_ms)
-        used_s = await _cpu_s(side.url) - before_s
-        side.cpu.append(used_s / (caller.now() - began_s))
-
-
-async def _cpu_s(url: str) -> float:
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
-            http.get(f"{url}/metrics") as response,
-        ):
-            text = await response.text()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise CallError(f"{url}/metrics cannot be read: {error}") from error
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "process_cpu_seconds_total":
-                return float(sample.value)
-    raise CallError(f"{url}/metrics does not tell CPU time: that needs Linux")
 
 
 def report(off: Side, on: Side, json_path: Path | None, print: Print) -> int:
@@ -144,19 +169,20 @@ def report(off: Side, on: Side, json_path: Path | None, print: Print) -> int:
         print("error: no question was answered on both sides")
         return FAILED
     random = np.random.default_rng(0)
-    drawn = pairs[random.integers(0, len(pairs), (RESAMPLES, len(pairs)))]
     medians = np.median(pairs, axis=0)
-    more_ms = _interval(np.subtract(*np.median(drawn, axis=1).T[::-1]))
+    more = pairs[:, 1] - pairs[:, 0]
+    drawn = more[random.integers(0, len(more), (RESAMPLES, len(more)))]
+    more_ms = _interval(np.median(drawn, axis=1))
     cpu = np.array([off.cpu, on.cpu]).T
     cores = cpu.mean(axis=0)
-    drawn = cpu[random.integers(0, len(cpu), (RESAMPLES, len(cpu)))].mean(axis=1)
+    drawn = cpu[random.integers(0, len(cpu), (RESAMPLES, len(cpu)))].sum(axis=1)
     more_cpu = _interval(drawn[:, 1] / drawn[:, 0] - 1.0)
     figures: dict[str, Any] = {
         "turns": len(pairs),
         "v2v_ms": {
             "off": round(float(medians[0]), 1),
             "on": round(float(medians[1]), 1),
-            "difference": round(float(medians[1] - medians[0]), 2),
+            "difference": round(float(np.median(more)), 2),
             "ci95": [round(each, 2) for each in more_ms],
         },
         "cores_a_session": {
