@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+LINES = (
+    "webrtc", "realtime", "twilio", "telnyx", "plivo", "vonage", "exotel", "genesys", "bridge",
+    "asterisk", "jambonz", "freeswitch",
+)  # fmt: skip
+"""What ``load.dialling`` dials; told here so that help loads nothing."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
@@ -256,7 +263,13 @@ def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         default="steady",
         help="how each step's calls begin",
     )
-    load.add_argument("--transport", choices=["webrtc", "twilio"], default="webrtc")
+    load.add_argument(
+        "--transport",
+        choices=LINES,
+        default="webrtc",
+        metavar="LINE",
+        help="call on this line: webrtc (the default), " + ", ".join(LINES[1:]),
+    )
     load.add_argument(
         "--scenario", default="talk", metavar="NAME|FILE", help="what callers do (default: talk)"
     )
@@ -300,8 +313,7 @@ def _add_dial(
 
 
 def _add_line_flags(command: argparse.ArgumentParser, *, several: bool) -> None:
-    lines = "webrtc (the default), twilio, telnyx, plivo, vonage, exotel, genesys, bridge, "
-    lines += "asterisk, jambonz, freeswitch"
+    lines = "webrtc (the default), " + ", ".join(LINES[1:])
     if several:
         command.add_argument(
             "--transport",

@@ -93,6 +93,7 @@ async def _load(arguments: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _target(arguments: argparse.Namespace, sessions: int) -> AsyncIterator[str]:
     """Yield where to call: the address given, or a server of our own with lines for all."""
+    from voice_agent.load.dialling import serving
     from voice_agent.load.served import served
 
     if arguments.url:
@@ -101,8 +102,7 @@ async def _target(arguments: argparse.Namespace, sessions: int) -> AsyncIterator
     command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline, f"--set=sessions.max={sessions + 2}"]
     command += [f"--set=sessions.max_per_address={sessions + 2}"]
-    if arguments.transport == "twilio":
-        command += ["--insecure-dev", "--set=telephony.twilio={}"]
+    command += serving([arguments.transport])
     command += [f"--set={override}" for override in arguments.set]
     with TemporaryDirectory(prefix="voice-agent-load-") as traces:
         command += [f"--set=trace.path={traces}/traces.sqlite"]

@@ -1,4 +1,5 @@
-"""Which line an agent is called on: WebRTC, as browsers do, or a telephone carrier's protocol."""
+"""Which line an agent is called on: WebRTC, as browsers do, a telephone carrier's protocol, or the
+realtime API."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from voice_agent.load.impairment import Network
 from voice_agent.load.speaking import FLOOR_DBFS, Speaking
 
 WEBRTC = "webrtc"
+REALTIME = "realtime"
 HANDSETS: Mapping[str, tuple[str, str, str]] = {
+    REALTIME: ("realtime", "RealtimeHandset", "OPENAI_API_KEY"),
     "twilio": ("twilio", "TwilioHandset", "TWILIO_AUTH_TOKEN"),
     "telnyx": ("telnyx", "TelnyxHandset", ""),
     "plivo": ("plivo", "PlivoHandset", "PLIVO_AUTH_TOKEN"),
@@ -36,6 +39,7 @@ def dialled(
     floor_dbfs: float = FLOOR_DBFS,
     timeout_s: float = 20.0,
     network: Network | None = None,
+    instrument: bool = True,
 ) -> Speaking:
     """Return a caller of the agent at ``url``, not yet calling.
 
@@ -44,7 +48,8 @@ def dialled(
         url: The agent's address.
         floor_dbfs: RMS of the noise that is always on the line.
         timeout_s: How long connecting and every wait may take unless told otherwise.
-        network: What lies between; for telephone lines only.
+        network: What lies between; not for WebRTC.
+        instrument: See :class:`voice_agent.load.phone.Phone`; the realtime API tells by itself.
 
     Raises:
         CallError: There is no such line, or it cannot have such a network.
@@ -62,11 +67,18 @@ def dialled(
     module, name, variable = HANDSETS[transport]
     made: type[Handset] = getattr(import_module(f"voice_agent.load.handsets.{module}"), name)
     handset = made(os.environ.get(variable, "") if variable else "")
-    return Phone(url, handset, floor_dbfs=floor_dbfs, timeout_s=timeout_s, network=network)
+    return Phone(
+        url,
+        handset,
+        floor_dbfs=floor_dbfs,
+        timeout_s=timeout_s,
+        instrument=instrument and transport != REALTIME,
+        network=network,
+    )
 
 
 def serving(transports: Sequence[str]) -> list[str]:
     """Return what a server of one's own must be told to be called on these lines."""
-    carriers = {HANDSETS[each][0] for each in transports if each in HANDSETS}
+    carriers = {HANDSETS[each][0] for each in transports if each in HANDSETS} - {REALTIME}
     told = [f"--set=telephony.{carrier}={{}}" for carrier in sorted(carriers)]
     return [*told, "--insecure-dev"] if told else []

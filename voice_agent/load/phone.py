@@ -116,8 +116,9 @@ class Phone(Speaking):
         return [gap for gap in self._dry if gap > longer_s]
 
     def send(self, text: str) -> None:
-        """Send an RTVI message on the media socket, as instruments may."""
-        self._put(text)
+        """Send an RTVI message on the media socket, as instruments may; nobody else does."""
+        if self._instrument:
+            self._put(text)
 
     def press(self, keys: str) -> None:
         """Press keys."""

@@ -24,7 +24,7 @@ from voice_agent.load.fleet.results import figures
 from voice_agent.load.fleet.scenario import Scenario
 from voice_agent.load.fleet.search import Tried, capacity, next_level
 from voice_agent.load.fleet.slo import Check, Slo, checks, guilty_stage
-from voice_agent.load.fleet.squad import ORDERS, Line, Orders
+from voice_agent.load.fleet.squad import ORDERS, Orders
 from voice_agent.load.fleet.watching import Watch, Watching
 from voice_agent.load.impairment import Network
 
@@ -43,7 +43,7 @@ class Plan:
     """What is asked of a run."""
 
     url: str
-    line: Line
+    line: str
     scenario: Scenario
     folder: Path
     """The callers' voices."""

@@ -15,24 +15,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter
 
-from voice_agent.load.caller import Caller
+from voice_agent.load.dialling import dialled
 from voice_agent.load.fleet.casts import Cast, read_casts
 from voice_agent.load.fleet.conversing import Part, converse
 from voice_agent.load.fleet.profile import Place
 from voice_agent.load.fleet.records import CALL, CallRecord
 from voice_agent.load.fleet.scenario import Scenario
-from voice_agent.load.handsets.twilio import TwilioHandset
 from voice_agent.load.impairment import Network
 from voice_agent.load.keeping_time import keeping_time
-from voice_agent.load.phone import Phone
 from voice_agent.load.speaking import Speaking
 from voice_agent.process import new_event_loop
 
-Line = Literal["webrtc", "twilio"]
 REDIAL_S = 0.5
 """From the end of a call to the next on the same line."""
 REFUSED_S = 2.0
@@ -44,7 +40,8 @@ class Orders:
     """What one process of callers does."""
 
     url: str
-    line: Line
+    line: str
+    """One of :data:`voice_agent.load.dialling.TRANSPORTS`."""
     scenario: Scenario
     folder: Path
     """What the callers say, spoken; see :mod:`voice_agent.load.fleet.casts`."""
@@ -100,11 +97,8 @@ async def _line(orders: Orders, casts: Sequence[Cast], place: Place) -> None:
 
 
 def _speaking(orders: Orders) -> Speaking:
-    if orders.line == "twilio":
-        return Phone(
-            orders.url, TwilioHandset(), network=orders.network, instrument=orders.instrument
-        )
-    return Caller(orders.url)
+    network = orders.network if orders.network != Network() else None
+    return dialled(orders.line, orders.url, network=network, instrument=orders.instrument)
 
 
 if __name__ == "__main__":
