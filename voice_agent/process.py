@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -42,6 +43,29 @@ def rss_mb(pid: int | None = None) -> float:
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def threads() -> int:
+    """Return how many threads this process has (on anything but Linux: those of Python)."""
+    if sys.platform == "linux":
+        return len(os.listdir("/proc/self/task"))
+    return threading.active_count()
+
+
+def descendants() -> int:
+    """Return how many processes this one has started, and they in turn; 0 where nobody tells."""
+    if sys.platform != "linux":
+        return 0
+    found, waiting = 0, [os.getpid()]
+    while waiting:
+        try:
+            for task in Path(f"/proc/{waiting.pop()}/task").iterdir():
+                children = (task / "children").read_text().split()
+                found += len(children)
+                waiting += map(int, children)
+        except OSError:
+            continue  # it has just ended
+    return found
 
 
 def cpu_ms(pid: int) -> float | None:

@@ -13,14 +13,16 @@ URL = "http://127.0.0.1:1"
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_every_line_can_be_called_on(transport: str) -> None:
-    """A browser's, and each carrier's."""
+    """A browser's, the realtime API's, and each carrier's."""
     caller = dialled(transport, URL)
     assert isinstance(caller, Caller if transport == "webrtc" else Phone)
 
 
 def test_a_line_that_there_is_not_is_named_with_those_there_are() -> None:
     """In words."""
-    with pytest.raises(CallError, match=r"no line is called 'tin-can'; there are: webrtc, twilio,"):
+    with pytest.raises(
+        CallError, match=r"no line is called 'tin-can'; there are: webrtc, realtime,"
+    ):
         dialled("tin-can", URL)
 
 

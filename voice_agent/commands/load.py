@@ -148,6 +148,9 @@ def summary(report: dict[str, Any]) -> list[str]:
             if not check["holds"]:
                 found = "nothing" if check["measured"] is None else f"{check['measured']:g}"
                 made.append(f"       {check['name']}: {found}, wanted {check['limit']:g}")
+        if step["left"] is not None:
+            told = (f"{n} {v['before']} -> {v['after']}" for n, v in step["left"].items())
+            made.append(f"       left behind: {', '.join(told)}")
         if not step["held"] and step["guilty"]:
             made.append(f"       the stage to look at: {step['guilty']}")
         if step["server_lost"]:

@@ -6,6 +6,7 @@ second, coarse beyond. Only answered turns are timed, as in the dashboard.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from voice_agent.process import descendants, threads
 from voice_agent.trace.loop_lag import LoopLag
 from voice_agent.trace.model import STAGES, Run, Session, Turn
 
@@ -116,6 +118,11 @@ class Metrics:
             lag.add_metric([quantile], ms / 1000.0)
         lag.add_metric(["1"], figures["max"] / 1000.0)
         yield lag
+        yield GaugeMetricFamily("voice_agent_tasks", "Tasks of the event loop", _tasks())
+        yield GaugeMetricFamily("voice_agent_threads", "Threads of this process", threads())
+        yield GaugeMetricFamily(
+            "voice_agent_processes", "Processes it has started, and they", descendants()
+        )
         dropped = CounterMetricFamily(
             "voice_agent_traces_dropped", "Traces that did not fit into the queue to the disk"
         )
@@ -160,3 +167,10 @@ class Metrics:
         for event in turn.events:
             if event.name in self._happened:
                 self._happened[event.name].inc()
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # asked outside of an event loop
+        return 0

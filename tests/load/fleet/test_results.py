@@ -14,6 +14,7 @@ from voice_agent.load.fleet.report import html
 from voice_agent.load.fleet.results import figures
 from voice_agent.load.fleet.run import Held, machine
 from voice_agent.load.fleet.slo import Slo, checks, guilty_stage
+from voice_agent.load.fleet.soak import left, left_checks
 from voice_agent.load.fleet.watching import read_metrics, sample
 
 TURN = TurnRecord("What time do you open?", 1000.0, v2v_ms=340.0, answers=1, trace="abc-1")
@@ -140,3 +141,24 @@ def test_a_report_is_one_file_that_asks_for_nothing():
 def test_a_report_says_that_the_server_was_lost():
     """First of all."""
     assert "The server stopped answering with 2 calls" in html(report(300, lost=True))
+
+
+@pytest.mark.parametrize(
+    ("after", "fails"),
+    [
+        ({}, []),
+        ({"rss_mb": 119.0, "open_files": 43, "threads": 20}, []),
+        ({"rss_mb": 121.5}, ["left_mb"]),
+        ({"tasks": 13}, ["left_tasks"]),
+        ({"threads": 21, "processes": 3}, ["left_threads", "left_processes"]),
+        ({"open_files": 44}, ["left_open_files"]),
+    ],
+)
+def test_what_a_soak_leaves_behind_is_named(after, fails):
+    """A task or a process too many is one; memory and files have some room."""
+    idle = ServerSample(
+        1000.0, 0, 10.0, 100.0, 1.0, 4.0, threads=8, open_files=40, tasks=12, processes=2
+    )
+    checks = left_checks(idle, replace(idle, **after), Slo())
+    assert [check.name for check in checks if not check.holds] == fails
+    assert left(idle, replace(idle, **after))["tasks"]["before"] == 12

@@ -35,12 +35,12 @@ hang_up_after_s = 0.3
 """
 
 
-def plan(url, tmp_path, *, seconds=12.0, slo=PATIENT, line="webrtc"):
+def plan(url, tmp_path, *, seconds=12.0, slo=PATIENT, line="webrtc", shape="steady"):
     path = tmp_path / "short.toml"
     path.write_text(SCENARIO)
     scenario = read_scenario(str(path))
     folder = make_casts(scenario, tmp_path / "casts", print=lambda text: None)
-    return Plan(url, line, scenario, folder, levels=[2], seconds=seconds, slo=slo)
+    return Plan(url, line, scenario, folder, levels=[2], seconds=seconds, slo=slo, shape=shape)
 
 
 def quiet(step, calls, watch):
@@ -96,3 +96,18 @@ async def test_a_server_killed_in_between_is_said(tmp_path):
     client = step["figures"]["client"]
     assert client["errors"] or client["missed_share"] > 0
     assert "The server stopped answering" in html(report)
+
+
+async def test_a_soak_tells_what_calls_leave_behind(server, tmp_path):
+    """The default pipeline, its recognisers in processes, over the realtime API: once the calls
+    are over, tasks, threads, files and processes are as many as before them."""
+    asked = plan(server.url, tmp_path, seconds=8.0, line="realtime", shape="soak")
+    report = await run(asked, quiet)
+    (step,) = report["steps"]
+    assert step["figures"]["client"]["errors"] == {}
+    assert step["figures"]["client"]["v2v_ms"]["n"] >= 1
+    left = step["left"]
+    assert left["processes"]["before"] >= 1
+    assert left["tasks"]["before"] >= 1
+    assert [check for check in step["checks"] if not check["holds"]] == []
+    assert "left behind in the idle server" in html(report)

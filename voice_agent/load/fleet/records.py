@@ -87,6 +87,10 @@ class ServerSample:
     lag_max_ms: float
     threads: int | None = None
     open_files: int | None = None
+    tasks: int | None = None
+    """Of its event loop."""
+    processes: int | None = None
+    """That it has started and that live."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

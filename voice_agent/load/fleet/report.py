@@ -202,6 +202,10 @@ def _step(step: Mapping[str, Any], url: str) -> str:
         told = ", ".join(f"{kind}: {count}" for kind, count in client["errors"].items())
         words = next((call["what"] for call in step["calls"] if call["error"]), "")
         made.append(f'<p class="bad">Failed calls: {escape(told)}. {escape(words[:200])}</p>')
+    if left := step.get("left"):
+        rows = [[name, *(_number(told[key]) for key in ("before", "after"))]
+                for name, told in left.items()]  # fmt: skip
+        made.append(_table(["left behind in the idle server", "before", "after"], rows))
     stages = step["figures"].get("stages")
     if stages:
         rows = [

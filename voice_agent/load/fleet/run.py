@@ -19,11 +19,12 @@ from typing import Any
 
 from voice_agent.load.errors import CallError
 from voice_agent.load.fleet.profile import Place, Shape, Step, shares, steps
-from voice_agent.load.fleet.records import CALL, CallRecord
+from voice_agent.load.fleet.records import CALL, CallRecord, ServerSample
 from voice_agent.load.fleet.results import figures
 from voice_agent.load.fleet.scenario import Scenario
 from voice_agent.load.fleet.search import Tried, capacity, next_level
 from voice_agent.load.fleet.slo import Check, Slo, checks, guilty_stage
+from voice_agent.load.fleet.soak import left, left_checks
 from voice_agent.load.fleet.squad import ORDERS, Orders
 from voice_agent.load.fleet.watching import Watch, Watching
 from voice_agent.load.impairment import Network
@@ -34,6 +35,10 @@ AHEAD_S = 4.0
 """Processes are started so long before the first call; importing takes them a while."""
 GRACE_S = 60.0
 """A call that is not over this long after its step is given up."""
+WARM_S = 10.0
+IDLE_S = 30
+SETTLED = 4
+"""A server is idle when so many samples in a row show no call."""
 REST_S = 2.0
 """Between two steps."""
 
@@ -74,6 +79,8 @@ class Held:
     checks: list[Check] = field(default_factory=list)
     guilty: str | None = None
     server_lost: bool = False
+    left: dict[str, Any] | None = None
+    """What a soak left behind in the server."""
 
     @property
     def held(self) -> bool:
@@ -97,6 +104,7 @@ class Held:
                 for c in self.checks
             ],
             "figures": self.figures,
+            "left": self.left,
             "calls": [call.to_dict() for call in self.calls],
         }  # fmt: skip
 
@@ -113,8 +121,14 @@ async def run(plan: Plan, progress: Progress) -> dict[str, Any]:
     watch = Watch(plan.url, plan.token)
     done: list[Held] = []
     async with watched(watch):
+        if plan.shape == "soak":
+            await _warm(plan, watch, progress)
         for step in _steps(plan, done):
+            before = await _idle(watch) if plan.shape == "soak" else None
             held = await hold(plan, step, watch, progress)
+            if before is not None and (after := await _idle(watch)) is not None:
+                held.left = left(before, after)
+                held.checks += left_checks(before, after, plan.slo)
             done.append(held)
             if held.server_lost or (not done[0].calls and not held.calls):
                 break
@@ -134,6 +148,23 @@ async def run(plan: Plan, progress: Progress) -> dict[str, Any]:
         "capacity": capacity(tried),
         "held": all(held.held for held in done) if plan.search is None else capacity(tried) > 0,
     }
+
+
+async def _warm(plan: Plan, watch: Watching, progress: Progress) -> None:
+    """Let calls load what is loaded at first use, so that a soak does not count it."""
+    [step] = steps("steady", [max(plan.levels)], WARM_S)
+    await hold(plan, step, watch, progress)
+
+
+async def _idle(watch: Watching) -> ServerSample | None:
+    """Return the server as it is when its calls are over; None when that does not come about."""
+    since = len(watch.samples)
+    for _ in range(IDLE_S):
+        await asyncio.sleep(1.0)
+        seen = watch.samples[since:]
+        if len(seen) >= SETTLED and all(each.sessions == 0 for each in seen[-SETTLED:]):
+            return seen[-1]
+    return None
 
 
 def _steps(plan: Plan, done: Sequence[Held]) -> Iterator[Step]:

@@ -47,6 +47,8 @@ class Slo(BaseModel):
     """Gaps of more than 60 ms in the agent's voice, per minute of call, at most."""
     success: Share | None = None
     """Share of callers that got what they called for, at least."""
+    left_mb: float = Field(default=20.0, ge=0)
+    """Memory that a soak may leave behind, MB at most; nothing else may be left."""
     stages: Mapping[str, Ms] = Field(default_factory=dict)
     """p95 by stage, ms, as the server's traces have it."""
 

@@ -157,7 +157,14 @@ def sample(health: dict[str, Any], metrics: dict[str, float]) -> ServerSample:
         rss_mb=round(rss / 2**20, 1) if rss is not None else float(health.get("rss_mb", 0.0)),
         lag_p99_ms=float(lag.get("p99", 0.0)),
         lag_max_ms=float(lag.get("max", 0.0)),
-        open_files=None if open_files is None else int(open_files),
+        open_files=_whole(open_files),
+        tasks=_whole(metrics.get("voice_agent_tasks")),
+        threads=_whole(metrics.get("voice_agent_threads")),
+        processes=_whole(metrics.get("voice_agent_processes")),
         metrics={name: value for name, value in metrics.items() if name.startswith("voice_agent_")
                  and not name.endswith("_created")},
     )  # fmt: skip
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
