@@ -25,7 +25,7 @@ from voice_agent.server import MAX_BODY_BYTES, serve
 from voice_agent.trace.settings import TraceSettings
 from voice_agent.transports.realtime_api.settings import RealtimeSettings
 from voice_agent.transports.telephony.settings import TelephonySettings
-from voice_agent.turns.settings import TurnSettings, VadSettings
+from voice_agent.turns.settings import HistorySettings, TurnSettings, VadSettings
 
 OFFER = {"sdp": "v=0\r\n", "type": "offer"}
 
@@ -84,6 +84,7 @@ def a_pipeline(**server: Any) -> Pipeline:
         tts=nothing,
         vad=VadSettings(),
         turns=TurnSettings(),
+        history=HistorySettings(),
         budget=BudgetSettings(),
         trace=TraceSettings(),
         sessions=SessionSettings(),

@@ -13,8 +13,8 @@ from voice_agent.load.fleet.records import ServerSample
 from voice_agent.load.fleet.slo import Check, Slo
 
 MORE = {"tasks": 0, "threads": 12, "open_files": 3, "processes": 0}
-"""So many more may be there afterwards: threads of pools; connections of the instruments themselves,
-which are open or not in the moment of the sample."""
+"""So many more may be there afterwards: threads of pools; connections of the instruments, which are
+open or not in the moment of the sample."""
 
 
 def left(before: ServerSample, after: ServerSample) -> dict[str, Any]:
