@@ -175,3 +175,14 @@ def test_no_more_passes_than_the_burst_and_the_rate(gaps: list[float]) -> None:
         now_s += gap
         passed += rate.allows(now_s)
         assert passed <= 10 + now_s * 5 + 1e-6
+
+
+def test_a_rate_says_what_is_left() -> None:
+    """At most, now, and when all is there again."""
+    rate = Rate(per_s=5, burst=10)
+    assert rate.left(0.0) == (10, 10, 0.0)
+    for _ in range(4):
+        rate.allows(1.0)
+    assert rate.left(1.0) == (10, 6, 0.8)
+    assert rate.left(1.4) == (10, 8, 0.4)
+    assert rate.left(9.0) == (10, 10, 0.0)

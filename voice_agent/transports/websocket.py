@@ -64,6 +64,12 @@ class Rate:
         self._left -= 1.0
         return True
 
+    def left(self, now_s: float) -> tuple[int, int, float]:
+        """Return how many tokens there are at most, how many now, and when all are there, s."""
+        passed_s = now_s - self._at_s if self._at_s is not None else 0.0
+        left = min(self._burst, self._left + passed_s * self._per_s)
+        return int(self._burst), int(left), round((self._burst - left) / self._per_s, 3)
+
 
 class Socket:
     """An accepted WebSocket, open for as long as its block; made by :func:`opened`."""
@@ -100,6 +106,10 @@ class Socket:
         self._outbox.put_nowait(None)
         if self._patience is not None:  # who waits for a message is told, if nothing else wakes it
             self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
+
+    def allowance(self) -> tuple[int, int, float]:
+        """Return what the client may send: messages at once, of them now, s until all again."""
+        return self._rate.left(asyncio.get_running_loop().time())
 
     async def messages(self) -> AsyncGenerator[str | bytes, None]:
         """Yield what the client sends; ends when either side has ended the connection."""

@@ -23,6 +23,13 @@ ABILITIES = Abilities("You are the host.", "en-us", frozenset({"nova"}), speed=T
 TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 
 
+def error(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the one event, an error, says."""
+    [event] = events
+    assert event["type"] == "error"
+    return dict(event["error"])
+
+
 @dataclass
 class Sides:
     """A talk, what came of every step, and counters in place of random ids."""
@@ -102,6 +109,9 @@ class Sides:
             self._note(self.following.audio("AAAA", ms_each))
             self.following.in_flight_ms = ms_each
             self.decide(WordsPlayed(tag, word), agent=Agent.SPEAKING)
+
+    def time_out(self, since_ms: float, now: float) -> list[dict[str, Any]]:
+        return self._note(self.following.timed_out(since_ms, now))
 
     def play_out(self, tag: Tag) -> list[dict[str, Any]]:
         return self.decide(PlayedOut(tag, ""))

@@ -140,6 +140,24 @@ async def test_an_interruption_ends_the_response_and_the_client_says_what_was_he
         assert "king" not in repeated
 
 
+async def test_a_client_that_is_silent_for_long_is_spoken_to(host: Server) -> None:
+    """``idle_timeout_ms`` after an answer has been heard, the server begins a response itself."""
+    waits = {"type": "server_vad", "idle_timeout_ms": 5000}
+    session = {"audio": {"input": {"turn_detection": waits}}}
+    async with talking(host.url, microphone=True, session=session) as talker:
+        await write(talker, "What is the weather in rome?")
+        await talker.answer()
+        since = len(talker.events)
+        silent = await talker.until("input_audio_buffer.timeout_triggered")
+        assert 4900 < silent.audio_end_ms - silent.audio_start_ms < 6500
+        committed = await talker.until("input_audio_buffer.committed", since=since)
+        assert committed.item_id == silent.item_id
+        limits = (await talker.until("rate_limits.updated", since=since)).rate_limits
+        assert 1900 < limits[0].remaining <= limits[0].limit == 2000
+        _, said = await talker.answer(since)
+        assert said
+
+
 async def test_a_backchannel_stops_nothing(host: Server) -> None:
     """Nothing is told on which a client would stop playing, and the answer is said to its end."""
     async with talking(host.url, microphone=True, session=TRANSCRIBED) as talker:

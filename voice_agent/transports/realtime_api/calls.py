@@ -69,13 +69,12 @@ def begin(
     agent = conversations.agent
     session_id = _new_id("sess")
     line = RealtimeLine(socket, settings.lead_ms, {"session_id": session_id})
-    per_minute = round(settings.events_per_s * 60)
     abilities = _abilities(pipeline, agent, speeds=speeds)
     talk = Talk(
         _session(session_id, pipeline, model, abilities, wanted),
         abilities,
         pipeline.turns,
-        Around(_new_id, line.listening.position, lambda: (per_minute, per_minute, 0.0)),
+        Around(_new_id, line.listening.position, socket.allowance),
         _new_id("conv"),
         own_tools="tools" not in (wanted or {}),
     )

@@ -18,8 +18,10 @@ from pydantic import BaseModel
 
 from voice_agent.control import Control, LentTool
 from voice_agent.frames import LLMFiguresFrame
+from voice_agent.media import now_ms
 from voice_agent.transports.realtime_api.audio import Speaking
 from voice_agent.transports.realtime_api.following import Following
+from voice_agent.transports.realtime_api.idle import Idle
 from voice_agent.transports.realtime_api.line import REFUSED, RealtimeLine
 from voice_agent.transports.realtime_api.outputs import (
     Aside,
@@ -80,6 +82,8 @@ class RealtimeClient:
         self._wishes: Wishes | None = None
         self._asides: dict[str, asyncio.Task[None]] = {}
         self._committing = False
+        self._idle = Idle()
+        self._timeout: asyncio.TimerHandle | None = None
         line.on_audio = self._sent
         line.on_heard = self._heard
         control.watch_words(self._wrote, self._cost)
@@ -105,6 +109,8 @@ class RealtimeClient:
         if self._committing and state.user is not User.CLOSING:
             self._committing = False
             self._line.hold(False)
+        self._idle.observe(now, state, answered=self._talk.answered)
+        self._watch_idle(now)
 
     def tell_server(self, data: Mapping[str, Any]) -> None:
         """Say goodbye in the API's way; our other messages are not for this client."""
@@ -121,8 +127,25 @@ class RealtimeClient:
         self._send(self._talk.error("invalid_request_error", Refused("session_expired", message)))
         self._control.hang_up("expired")
 
+    def _watch_idle(self, now: float) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        due = self._idle.due_at(self._talk.detection)
+        if due is not None:
+            delay_s = max(0.0, due - now) / 1000.0
+            self._timeout = asyncio.get_running_loop().call_later(delay_s, self._timed_out)
+
+    def _timed_out(self) -> None:
+        since_ms, self._idle.since_ms = self._idle.since_ms, None
+        with self._ended_by_bugs():
+            if since_ms is not None:
+                self._do(self._following.timed_out(since_ms, now_ms()))
+
     async def close(self) -> None:
         """End what was begun beside the conversation."""
+        if self._timeout is not None:
+            self._timeout.cancel()
         tasks = list(self._asides.values())
         for task in tasks:
             task.cancel()

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from openai.types import realtime as api
 
-from voice_agent.transports.realtime_api.items import Item
 from voice_agent.transports.realtime_api.memory import Terms
 from voice_agent.transports.realtime_api.outputs import Tell
 from voice_agent.transports.realtime_api.protocol import Protocol
 from voice_agent.transports.realtime_api.responses import Response
 from voice_agent.transports.realtime_api.talk import Outputs, Speech, Talk
+from voice_agent.transports.realtime_api.user_turns import UserTurns
 from voice_agent.turns.events import (
     Action,
     Apologise,
@@ -54,12 +54,17 @@ class Following:
     def __init__(self, talk: Talk, protocol: Protocol) -> None:
         self._talk = talk
         self._protocol = protocol
+        self._user = UserTurns(talk)
         self.in_flight_ms = 0.0
         """Audio that was sent and cannot have been heard yet."""
         self._sounding: Tag | None = None
         """The answer that is known to be heard; until its first sound it may yet be another."""
         self._silent_words: list[str] = []
         """Words of the answer under way whose audio was silent so far."""
+
+    def timed_out(self, since_ms: float, now_ms: float) -> Outputs:
+        """Nobody has said anything for as long as the session allows; see ``UserTurns``."""
+        return self._user.timed_out(since_ms, now_ms)
 
     # ----- what was decided and what was played -----
 
@@ -73,22 +78,22 @@ class Following:
             case VoiceStarted(at) if state.user is User.SPEAKING and talk.speech is None:
                 talk.speech = Speech(talk.around.new_id("item"), at)
             case FirstSound(tag):
-                outputs += self._settle(tag.turn)
+                outputs += self._user.settle(tag.turn)
                 self._sounding = tag
                 for text in self._silent_words:
                     outputs += self._words(tag, text)
                 self._silent_words.clear()
             case Bound(tag):
-                outputs += self._settle(tag.turn)
+                outputs += self._user.settle(tag.turn)
             case WordsPlayed(tag, text):
                 outputs += self._words(tag, text)
             case PlayedOut(tag, _) if self._is_response(tag):
-                outputs += self._settle(tag.turn)
+                outputs += self._user.settle(tag.turn)
                 outputs += talk.end_response("completed")
             case _:
                 pass
         if state.agent not in (Agent.DUCKED, Agent.SPEAKING):
-            outputs += self._announce()
+            outputs += self._user.announce()
         for action in actions:
             outputs += self._act(event, action, actions, state)
         return outputs
@@ -105,8 +110,8 @@ class Following:
                 return self._release(event, tag, text, stopped_ms)
             case Remember(turn, text, stopped_ms):
                 return [
-                    *self._user_turn(turn, text, stopped_ms),
-                    *self._settle(turn),
+                    *self._user.user_turn(turn, text, stopped_ms),
+                    *self._user.settle(turn),
                     *self._settled(),
                 ]
             case Retract(tag):
@@ -126,118 +131,14 @@ class Following:
             case Drop(tag):
                 return self._dropped(event, tag, actions)
             case Correct(turn, text):
-                return self._correct(turn, text)
+                return self._user.correct(turn, text)
             case Hush() if self._talk.response is not None:
                 self._talk.response.paused()
                 return []
             case NoTurn() | Unduck():
-                return [*self._no_turn(), *self._settled()]
+                return [*self._user.no_turn(), *self._settled()]
             case _:
                 return []
-
-    # ----- what the user said -----
-
-    def _announce(self) -> Outputs:
-        """Tell that the user speaks, if that is not known yet."""
-        talk = self._talk
-        speech = talk.speech
-        if speech is None or speech.announced:
-            return []
-        speech.announced = True
-        padding = (talk.detection or {}).get("prefix_padding_ms", 0)
-        if talk.detection is None:
-            return []
-        return [
-            talk.event(
-                api.InputAudioBufferSpeechStartedEvent,
-                "input_audio_buffer.speech_started",
-                item_id=speech.item_id,
-                audio_start_ms=max(0, round(talk.around.position(speech.began_ms) - padding)),
-            )
-        ]
-
-    def _stopped_speaking(self, stopped_ms: float) -> Outputs:
-        talk = self._talk
-        speech, talk.speech = talk.speech, None
-        if speech is None or not speech.announced or speech.item is not None:
-            return []
-        if talk.detection is None:
-            return []
-        waited = talk.detection.get("silence_duration_ms", 0)
-        return [
-            talk.event(
-                api.InputAudioBufferSpeechStoppedEvent,
-                "input_audio_buffer.speech_stopped",
-                item_id=speech.item_id,
-                audio_end_ms=max(0, round(talk.around.position(stopped_ms) + waited)),
-            )
-        ]
-
-    def _user_turn(self, turn: int, text: str, stopped_ms: float) -> Outputs:
-        """The user's turn is decided: it is an item now, or was one since it was committed."""
-        talk = self._talk
-        speech = talk.speech
-        spoken_s = max(0.0, stopped_ms - speech.began_ms) / 1000.0 if speech is not None else 0.0
-        outputs: Outputs = []
-        if talk.commits:
-            item = talk.commits.popleft()
-            talk.speech = None
-        else:
-            item_id = speech.item_id if speech is not None else talk.around.new_id("item")
-            outputs += self._stopped_speaking(stopped_ms)
-            item = Item(item_id, role="user", spoken=True)
-            talk.items.add(item)
-            talk.appended_bytes = 0
-            outputs.append(
-                talk.event(
-                    api.InputAudioBufferCommittedEvent,
-                    "input_audio_buffer.committed",
-                    item_id=item.id,
-                    previous_item_id=talk.items.before(item),
-                )
-            )
-            outputs += talk.item_events(item)
-        item.turn, item.text = turn, text
-        talk.unheard[turn] = (item, spoken_s)
-        return outputs
-
-    def _settle(self, turn: int) -> Outputs:
-        """A turn can no more be taken back: tell what was transcribed."""
-        waiting = self._talk.unheard.pop(turn, None)
-        return self._transcribed(*waiting) if waiting is not None else []
-
-    def _transcribed(self, item: Item, spoken_s: float) -> Outputs:
-        talk = self._talk
-        if not talk.shows_transcripts or talk.items.find(item.id) is None:
-            return []
-        kind = "conversation.item.input_audio_transcription"
-        place = {"item_id": item.id, "content_index": 0}
-        text = item.text or ""
-        delta = api.ConversationItemInputAudioTranscriptionDeltaEvent
-        completed = api.ConversationItemInputAudioTranscriptionCompletedEvent
-        usage = {"type": "duration", "seconds": round(spoken_s, 3)}
-        return [
-            *([talk.event(delta, f"{kind}.delta", delta=text, **place)] if text else []),
-            talk.event(completed, f"{kind}.completed", transcript=text, usage=usage, **place),
-        ]
-
-    def _correct(self, turn: int, text: str) -> Outputs:
-        item = self._talk.items.user_turn(turn)
-        if item is None:
-            return []
-        item.text = text
-        return [] if turn in self._talk.unheard else self._transcribed(item, 0.0)
-
-    def _no_turn(self) -> Outputs:
-        """There was a voice and no words, or a commit without any."""
-        talk = self._talk
-        if talk.commits:
-            talk.speech = None
-            item = talk.commits.popleft()
-            item.text = ""
-            return self._transcribed(item, 0.0)
-        speech = talk.speech
-        return self._stopped_speaking(speech.began_ms) if speech is not None else []
 
     def _settled(self) -> Outputs:
         """Nothing is left to be recognised: what was asked for meanwhile can begin."""
@@ -264,7 +165,7 @@ class Following:
                 item.text = text
             return self._rename(tag.turn, tag)
         asked = isinstance(event, Typed)
-        said = [] if asked else self._user_turn(tag.turn, text, stopped_ms)
+        said = [] if asked else self._user.user_turn(tag.turn, text, stopped_ms)
         return [*said, *self._begin(tag)]
 
     def _begin(self, tag: Tag) -> Outputs:
@@ -315,7 +216,7 @@ class Following:
             return talk.end_response("cancelled", "client_cancelled")
         if state.agent is Agent.IDLE and not isinstance(event, Typed):
             return talk.end_response("failed", error=FAILED)
-        return [*self._announce(), *talk.end_response("cancelled", "turn_detected")]
+        return [*self._user.announce(), *talk.end_response("cancelled", "turn_detected")]
 
     def _dropped(self, event: Event | PlayoutEvent, tag: Tag, actions: Sequence[Action]) -> Outputs:
         talk = self._talk
@@ -330,7 +231,7 @@ class Following:
                     return []  # it is asked for once more, or apologised for
                 case _:
                     pass
-        outputs = self._settle(tag.turn)
+        outputs = self._user.settle(tag.turn)
         if isinstance(event, Silenced):
             return [*outputs, *talk.end_response("cancelled", "client_cancelled")]
         return [*outputs, *talk.end_response("failed", error=FAILED)]
@@ -373,7 +274,7 @@ class Following:
         first = response.message is None
         outputs: Outputs = list(response.text(text))
         if first and outputs:
-            outputs += [*self._settle(response.tag.turn), Tell(Audible(response.tag))]
+            outputs += [*self._user.settle(response.tag.turn), Tell(Audible(response.tag))]
         return outputs
 
     def called(self, tag: Tag, call_id: str, name: str, arguments: str) -> Outputs:
@@ -381,7 +282,7 @@ class Following:
         response = self._talk.response
         if response is None or response.tag != tag:
             return []
-        return [*self._settle(tag.turn), *response.call(call_id, name, arguments)]
+        return [*self._user.settle(tag.turn), *response.call(call_id, name, arguments)]
 
     def wrote_aside(self, response_id: str, text: str | None) -> Outputs:
         """An answer beside the conversation is there; None: it could not be made."""

@@ -73,6 +73,8 @@ class Talk:
     """The client has not said which tools there are: the agent's own are."""
     spoke: bool = False
     """A response with audio was begun: the voice is settled."""
+    answered: bool = False
+    """There has been a response to the conversation."""
     response: Response | None = None
     """The response to the conversation that is under way."""
     wanted: bool = False
@@ -182,6 +184,7 @@ class Talk:
             self.around.new_id,
         )
         self.response = response
+        self.answered = True
         self.spoke = self.spoke or response.manner.aloud
         limit, remaining, reset_s = self.around.rates()
         rate = {"name": "requests", "limit": limit, "remaining": remaining}
