@@ -19,8 +19,11 @@ from pipecat.frames.frames import (
 
 from tests.tts.line import Listener, line_to
 from tests.tts.voices import EXACT, SPEAKING, VOICES, Make
+from voice_agent.config import EngineChoice
 from voice_agent.frames import SpokenWordsFrame
+from voice_agent.phrases import Phrases
 from voice_agent.tts.loudness import TARGET_LUFS, integrated_lufs
+from voice_agent.tts.scripted import ScriptedSettings
 
 SENTENCE = "Of course, I have a table for four people at 7:30 pm."
 PASSAGE = (
@@ -188,3 +191,15 @@ async def test_every_voice_is_equally_loud(voice: Make, rate_hz: int) -> None:
         # A telephone's band lacks what the K-weighting lifts.
         allowed = 1.0 if rate_hz > 8_000 else 2.0
         assert abs(integrated_lufs(heard.audio(), rate_hz) - TARGET_LUFS) < allowed
+
+
+@EVERY
+async def test_what_is_remembered_of_a_reply_has_every_word_once(voice: Make) -> None:
+    """Through the reply gate, as in a call; also when several clauses are on their way at once."""
+    text = "Good evening, Bella Notte, how can I help you?"
+    choice = EngineChoice("any", ScriptedSettings())
+    phrases = Phrases()
+    await phrases.make(choice, lambda session: voice(session.audio_out_hz), [text])
+    clip = phrases.clip(choice, text, 48_000)
+    assert clip is not None
+    assert [word for word, _, _ in clip.words] == text.split()

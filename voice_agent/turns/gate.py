@@ -83,9 +83,11 @@ class ReplyGate(FrameProcessor):
             case AggregatedTextFrame() if self._tag is not None and not isinstance(
                 frame, TTSTextFrame
             ):
-                # Announces a chunk of speech: untimed words of the one before lie behind us.
+                # Announces a chunk of speech: untimed words of those before lie behind us, unless
+                # their audio is still to come, from a service that is told of several at once.
                 self._on_clause(self._tag)
-                self._spread_untimed()
+                if self._untimed and self._playout.length(self._tag) > self._untimed[0][1]:
+                    self._spread_untimed()
                 if not self._timed:
                     self._untimed.append((frame.text, self._playout.length(self._tag)))
             case LLMFullResponseEndFrame() if self._tag is not None:
@@ -111,9 +113,8 @@ class ReplyGate(FrameProcessor):
         if self._tag is None or self._timed or not self._untimed:
             self._untimed = []
             return
-        text, start = self._untimed.pop()
-        end = self._playout.length(self._tag)
-        words = text.split()
+        start, end = self._untimed[0][1], self._playout.length(self._tag)
+        words = [word for text, _ in self._untimed for word in text.split()]
         characters = sum(len(word) + 1 for word in words)
         timed = []
         passed = 0
