@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voice_agent import __version__
-from voice_agent.commands import bench_tts, llm_check, llm_server, models, say, trace, tts_server
+from voice_agent.commands import (
+    bench_asr,
+    bench_tts,
+    llm_check,
+    llm_server,
+    models,
+    say,
+    trace,
+    tts_server,
+)
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -232,6 +241,7 @@ def _add_bench(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
     llm.add_argument("--turns", type=_count, default=10, metavar="N", help="of each conversation")
     llm.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     bench_tts.add_arguments(what, [_pipeline_flags("embedded"), verbose])
+    bench_asr.add_arguments(what, [_pipeline_flags("embedded"), verbose])
 
 
 def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ class Listener:
         self.partials: list[str] = []
         self.finals: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self.failures: asyncio.Queue[str] = asyncio.Queue()
-        self.stream: RivaStream = engine._open(
+        self.stream: RivaStream = engine.open(
             lambda words: self.partials.append(_text(words)),
             lambda words, asked: self.finals.put_nowait((_text(words), asked)),
             lambda why, permanent: self.failures.put_nowait(why),
@@ -44,9 +44,10 @@ class Listener:
         async with asyncio.timeout(30):
             return await self.finals.get()
 
-    async def until(self, partial: str) -> None:
+    async def until(self, begins: str) -> None:
+        """Wait for a partial transcript that begins so."""
         async with asyncio.timeout(30):
-            while not self.partials or self.partials[-1] != partial:  # noqa: ASYNC110
+            while not self.partials or not self.partials[-1].startswith(begins):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 

@@ -130,7 +130,7 @@ class RivaASREngine(Engine[RivaASRSettings]):
 
         if self._channel is None or self._asked is None:
             raise EngineError("the Riva engine is not started")
-        return RivaSTTService(self._open, self._model, Language(self.settings.language))
+        return RivaSTTService(self.open, self._model, Language(self.settings.language))
 
     async def stop(self) -> None:
         """Hang up, and end the server if we started it."""
@@ -141,12 +141,13 @@ class RivaASREngine(Engine[RivaASRSettings]):
             launched, self._launched = self._launched, None
             await launched.stop()
 
-    def _open(
+    def open(
         self,
         on_partial: Callable[[Sequence[Word]], None],
         on_final: Callable[[Sequence[Word], bool], None],
         on_failure: Callable[[str, bool], None],
     ) -> RivaStream:
+        """Open a stream of its own, without Pipecat; what the callbacks are: ``RivaStream``."""
         from voice_agent.asr.riva_stream import RivaStream
 
         assert self._channel is not None

@@ -73,8 +73,10 @@ class Live:
     waiting: deque[bytes | _Final] = field(default_factory=deque)
     """Audio, and requests for a final, in their order."""
     waiting_samples: int = 0
-    taken: list[bytes | _Final] = field(default_factory=list)
+    taken: deque[bytes | _Final] = field(default_factory=deque)
     """What of it the batch that is being computed works on."""
+    finals: list[_Final] = field(default_factory=list)
+    """Begun in the batch that is being computed."""
     ready_s: float | None = None
     """Since when a chunk is complete."""
     busy: bool = False
@@ -178,11 +180,20 @@ class Scheduler:
         self._lives.add(live)
         return live
 
+    def forget(self, live: Live) -> int:
+        """Drop the words that cannot change any more, and return how many they were.
+
+        Only from ``on_heard``, when nothing is being computed for the stream.
+        """
+        words, tokens = whole_words(live.stream.tokens)
+        self._recogniser.forget(live.stream, tokens)
+        return words
+
     def close(self, live: Live) -> None:
         """Forget a stream; a final that is under way is cancelled."""
         live.closed = True
         self._lives.discard(live)
-        for each in (*live.waiting, *live.taken):
+        for each in (*live.waiting, *live.taken, *live.finals):
             if isinstance(each, _Final):
                 each.done.cancel()
         live.waiting.clear()
@@ -226,8 +237,7 @@ class Scheduler:
                 began = time.monotonic()
                 for live in lives:
                     live.busy = True
-                    live.taken = list(live.waiting)
-                    live.waiting.clear()
+                    live.taken, live.waiting = live.waiting, deque()
                     live.waiting_samples = 0
                 work = loop.run_in_executor(self._thread, self._work, finals, lives)
                 try:
@@ -265,27 +275,41 @@ class Scheduler:
         return set(advanced)
 
     def _take_in(self, live: Live) -> list[Stream]:
-        """Work audio into the stream; return copies of it where a final was asked for."""
+        """Work audio into the stream; return copies of it where a final was asked for.
+
+        A final waits until the stream itself is done with what came before it: its copy would only
+        do the same work again.
+        """
         copies: list[Stream] = []
-        pcm = b""
-        for each in [*live.taken, None]:
-            if isinstance(each, bytes):
-                pcm += each
-                continue
-            self._recogniser.hear(live.stream, to_floats(pcm))
+        while live.taken:
             pcm = b""
-            if each is not None:
-                each.heard_ms = live.stream.samples * 1000 // RATE_HZ
-                each.stream = self._recogniser.ended(live.stream)
-                each.forgotten, tokens = whole_words(live.stream.tokens)
-                self._recogniser.forget(live.stream, tokens)
-                copies.append(each.stream)
+            while live.taken and isinstance(audio := live.taken[0], bytes):
+                pcm += audio
+                live.taken.popleft()
+            self._recogniser.hear(live.stream, to_floats(pcm))
+            if self._recogniser.ready(live.stream) or not live.taken:
+                break
+            final = live.taken.popleft()
+            assert isinstance(final, _Final)
+            final.heard_ms = live.stream.samples * 1000 // RATE_HZ
+            final.stream = self._recogniser.ended(live.stream)
+            final.forgotten, tokens = whole_words(live.stream.tokens)
+            self._recogniser.forget(live.stream, tokens)
+            live.finals.append(final)
+            copies.append(final.stream)
         return copies
 
     def _settle(self, lives: Sequence[Live], advanced: set[Live]) -> None:
         """Tell what came of a batch; on the event loop."""
         now = time.monotonic()
-        self._finals += [f for live in lives for f in live.taken if isinstance(f, _Final)]
+        for live in lives:
+            self._finals += live.finals
+            live.finals.clear()
+            if not live.closed:
+                live.waiting.extendleft(reversed(live.taken))
+                left = sum(len(each) for each in live.taken if isinstance(each, bytes))
+                live.waiting_samples += left // _SAMPLE_BYTES
+            live.taken = deque()
         for final in list(self._finals):
             if final.stream is None or self._recogniser.ready(final.stream):
                 continue
@@ -297,7 +321,7 @@ class Scheduler:
         for live in lives:
             if live.ready_s is not None and live in advanced:
                 self._lags.observe((now - live.ready_s) * 1000)
-            live.busy, live.ready_s, live.taken = False, None, []
+            live.busy, live.ready_s = False, None
             live.room.set()
             if live.closed:
                 continue

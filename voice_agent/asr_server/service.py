@@ -174,13 +174,10 @@ class _Caller:
         self._reported_ms = 0
         self._out: asyncio.Queue[Any] = asyncio.Queue()
         self._partial_queued = False
-        self._endpoint: asyncio.Task[None] | None = None
         self._live: Live = scheduler.open(self._on_heard, boost)
 
     def close(self) -> None:
         """Let go of the stream."""
-        if self._endpoint is not None:
-            self._endpoint.cancel()
         self._scheduler.close(self._live)
 
     async def read(self, requests: AsyncIterator[Any]) -> None:
@@ -237,10 +234,11 @@ class _Caller:
         if self._endpoint_ms and not self._finalizing.locked():
             words = self._transcript.partial(heard.words)
             if words and heard.decoded_ms - words[-1].end_ms >= self._endpoint_ms:
-                self._endpoint = asyncio.create_task(self._end_utterance(), name="endpoint")
-
-    async def _end_utterance(self) -> None:
-        self._out.put_nowait(self._response(await self.final()))
+                # There has been silence since: the stream itself knows all there is to know.
+                self._transcript.final(heard.words, self._scheduler.forget(self._live))
+                self._heard, self._said = None, ""
+                result = self._result(words, heard.decoded_ms, final=True)
+                self._out.put_nowait(self._response(result))
 
     def _partial(self) -> Any | None:
         """Return the partial transcript as it is now; None while a final is under way."""

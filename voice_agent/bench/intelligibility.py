@@ -23,7 +23,7 @@ from voice_agent.engines import Engine, SessionInfo
 from voice_agent.frames import FinalizeTranscriptFrame
 from voice_agent.paths import models_dir
 
-__all__ = ["heard_errors", "sentences", "word_errors"]
+__all__ = ["heard_errors", "misheard", "sentences", "word_errors"]
 
 HZ = 16_000
 _SILENCE_MS = 300
@@ -71,16 +71,32 @@ async def heard_errors(
     Raises:
         EngineError: One of them failed.
     """
-    errors = words = 0
-    otherwise = []
-    rng = np.random.default_rng(0)
-    service = ears.service(SessionInfo("bench", audio_in_hz=HZ))
-    async with speaking(voice, HZ) as mouth, alone(service, 60.0) as ear:
+    sounds = []
+    async with speaking(voice, HZ) as mouth:
         for number, text in enumerate(texts):
             if number % 10 == 0:
                 told(f"sentence {number + 1} of {len(texts)} ...")
-            said = await say(mouth, f"{text[:1].upper()}{text[1:]}.")
-            heard = await _hear(ear, said.audio, rng)
+            sounds.append((text, (await say(mouth, f"{text[:1].upper()}{text[1:]}.")).audio))
+    return await misheard(ears, sounds)
+
+
+async def misheard(
+    ears: Engine[Any], sounds: Sequence[tuple[str, npt.NDArray[np.int16]]]
+) -> tuple[int, int, list[tuple[str, str]]]:
+    """Let a started recogniser hear sounds of 16 kHz whose texts are known, as one caller's.
+
+    Returns:
+        The errors, the words, and the texts that were heard otherwise.
+
+    Raises:
+        TimeoutError: It did not answer.
+    """
+    errors = words = 0
+    otherwise = []
+    rng = np.random.default_rng(0)
+    async with alone(ears.service(SessionInfo("bench", audio_in_hz=HZ)), 60.0) as ear:
+        for text, audio in sounds:
+            heard = await _hear(ear, audio, rng)
             wrong, count = word_errors(text, heard)
             errors, words = errors + wrong, words + count
             if wrong:

@@ -7,7 +7,7 @@ import argparse
 import asyncio
 
 from voice_agent import logs
-from voice_agent.commands import bench_tts, fail, sigterm_as_exit
+from voice_agent.commands import bench_asr, bench_tts, fail, sigterm_as_exit
 from voice_agent.process import new_event_loop
 
 DEFAULT_PIPELINE = "fixed-latency"
@@ -21,6 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _llm(arguments)
     if arguments.what in ("tts", "intelligibility"):
         return bench_tts.run(arguments)
+    if arguments.what in ("asr", "wer"):
+        return bench_asr.run(arguments)
     if arguments.what == "capacity":
         with sigterm_as_exit():
             return asyncio.run(_capacity(arguments))
