@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.tts.line import line_to
 from tests.tts.serving import served
 from tests.tts.voices import session
 from voice_agent.engines import EngineContext, EngineError
-from voice_agent.riva.channel import open_channel
+from voice_agent.riva.channel import open_channel, serving
 from voice_agent.riva.server import SpeechServer
 from voice_agent.tts.riva import RivaVoiceEngine, RivaVoiceSettings
 from voice_agent.tts_server.espeak import EspeakBackend
@@ -246,16 +248,22 @@ async def test_no_server_is_a_clear_error() -> None:
 
 
 @pytest.mark.slow
-async def test_the_engine_starts_a_server_of_its_own_and_ends_it() -> None:
-    """A process of its own, warm before the engine says it is ready, gone when it has stopped."""
+async def test_the_engine_keeps_a_server_of_its_own() -> None:
+    """A process of its own, warm before the engine says it is ready; killed in the middle of a call
+    it is started again and the next reply is spoken; gone when the engine has stopped."""
     voice = engine(start="tts-server")
     await voice.start()
     launched = voice._launched
     async with line_to(voice.service(session())) as line:
-        heard = await line.reply("Good evening, this is Bella Notte.")
-        assert [
-            text for text, _, _ in heard.words()
-        ] == "Good evening, this is Bella Notte.".split()
+        heard = await line.reply(GREETING)
+        assert [text for text, _, _ in heard.words()] == GREETING.split()
+        os.kill(launched.pid, signal.SIGKILL)
+        async with asyncio.timeout(60), open_channel(voice.address) as channel:
+            while not (launched.restarts and await serving(channel, 1.0)):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        before = len(line.listener.audio())
+        await line.reply(GREETING, 2)
+        assert len(line.listener.audio()) > before + 48_000
     await voice.stop()
     assert launched.pid is None
 
@@ -264,5 +272,5 @@ async def test_a_model_that_is_not_there_is_said() -> None:
     """Before anything is loaded."""
     from voice_agent.tts_server.magpie import MagpieBackend
 
-    with pytest.raises(EngineError, match=r"no file 'magpie\.nemo'.*--model"):
+    with pytest.raises(EngineError, match=r"no file 'magpie\.nemo'.*models pull magpie"):
         MagpieBackend("magpie.nemo")

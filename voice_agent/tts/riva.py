@@ -179,6 +179,8 @@ class RivaVoiceEngine(Engine[RivaVoiceSettings]):
         self._stub: Any = None
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._measured: dict[str, Measured] = {}
+        self.address = settings.server
+        """Where the server is."""
         self.voices: list[str] = []
         """Full names of the voices that the server lists."""
 
@@ -192,17 +194,18 @@ class RivaVoiceEngine(Engine[RivaVoiceSettings]):
             raise EngineError('tts: say where the server is (server = "host:port"), or `start` one')
         self._metadata = settings.metadata()
         try:
-            address = settings.server
             if settings.start != "none":
-                self._launched, address = launched(settings, self.context)
+                self._launched, self.address = launched(settings, self.context)
                 await self._launched.start()
-            self._channel = open_channel(address, tls=settings.tls)
-            await wait_serving(self._channel, address, settings.connect_timeout_s)
+            self._channel = open_channel(self.address, tls=settings.tls)
+            await wait_serving(self._channel, self.address, settings.connect_timeout_s)
             self._stub = stub(self._channel)
             self.voices = await self._list()
             if settings.voice and self.voices and settings.voice not in self.voices:
                 listed = ", ".join(self.voices)
-                raise EngineError(f"tts: no voice {settings.voice!r} at {address}; it has {listed}")
+                raise EngineError(
+                    f"tts: no voice {settings.voice!r} at {self.address}; it has {listed}"
+                )
             await self.measure(settings.voice)
         except BaseException:
             await self.stop()

@@ -69,6 +69,8 @@ class Backend(ABC):
     voices: Sequence[ServedVoice]
     streams: int
     """How many it can make in real time at once."""
+    cut_texts: int = 0
+    """Texts that were ended by force: their audio had become far too long for them."""
 
     @abstractmethod
     async def warm(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from loguru import logger
 
 from voice_agent.engines import EngineError
+from voice_agent.paths import weights_dir
 from voice_agent.tts.normalise import spoken
 from voice_agent.tts.resample import ReplyAudio, Samples
 from voice_agent.tts.service import SpokenAudio
@@ -29,8 +30,9 @@ class MagpieBackend(Backend):
     """A Magpie ``.nemo`` in this process.
 
     Args:
-        model: Its file.
-        codec: Its codec's file; empty: where the model's configuration says.
+        model: Its file, or a name under which it was pulled.
+        codec: The same of its codec; empty: what was pulled as nano-codec, else where the model's
+            configuration says.
         device: "cuda", "cpu"; empty is a GPU where there is one.
         streams: At once.
     """
@@ -43,10 +45,8 @@ class MagpieBackend(Backend):
         self.streams = streams
         self.sample_rate = 22_050
         self.voices: tuple[ServedVoice, ...] = ()
-        self.cut_texts = 0
-        """Texts that were ended by force."""
         self._path = _file(model, "a Magpie .nemo")
-        self._codec = _file(codec, "the codec's .nemo") if codec else None
+        self._codec = _file(codec, "the codec's .nemo") if codec else _pulled_codec()
         self._device = device
         self._loaded: MagpieModel | None = None
         self._replicas: asyncio.Queue[Any] = asyncio.Queue()
@@ -194,10 +194,22 @@ class _Stream:
 
 
 def _file(name: str | Path, what: str) -> Path:
+    """Return a file, or the .nemo of what was pulled under a name."""
     path = Path(name).expanduser()
-    if not str(name) or not path.is_file():
-        raise EngineError(f"no file {str(name)!r}: say where {what} is (--model, --codec)")
-    return path
+    if str(name) and path.is_file():
+        return path
+    pulled = sorted((weights_dir() / name).glob("*.nemo")) if str(name) else []
+    if not pulled:
+        raise EngineError(
+            f"no file {str(name)!r}: say where {what} is (--model, --codec), or pull it "
+            "(voice-agent models pull magpie nano-codec) and say --model magpie"
+        )
+    return pulled[0]
+
+
+def _pulled_codec() -> Path | None:
+    """Return the codec that was pulled, if it was."""
+    return next(iter(sorted((weights_dir() / "nano-codec").glob("*.nemo"))), None)
 
 
 def _tag(language: str) -> str:

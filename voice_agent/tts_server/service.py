@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from loguru import logger
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from riva.client.proto import riva_audio_pb2, riva_tts_pb2, riva_tts_pb2_grpc
 
 from voice_agent.engines import EngineError
@@ -197,6 +197,8 @@ def _answer(made: Made, out_hz: int) -> Any:
 
 def add_service(server: SpeechServer, backend: Backend) -> None:
     """Serve ``backend`` on ``server``."""
+    cut = Gauge("tts_texts_cut", "Texts ended by force", registry=server.registry)
+    cut.set_function(lambda: backend.cut_texts)
     service = SynthesisService(
         backend, server.admission(backend.streams, "tts"), Figures(server.registry)
     )
