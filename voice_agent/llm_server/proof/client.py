@@ -78,6 +78,8 @@ class Answer:
     last_ms: float | None = None
     pieces: int = 0
     """Chunks with text, thought or a call in them."""
+    done: bool = False
+    """The stream ended as OpenAI's do, with [DONE]."""
 
     @property
     def tokens(self) -> int | None:
@@ -176,10 +178,15 @@ class Endpoint:
 
     async def __aenter__(self) -> Endpoint:
         try:
-            self.model = self.model or (await self.models())[0]
-        except BaseException:
+            served = await self.models()
+            self.model = self.model or served[0]
+        except Unreachable:
             await self._http.close()
             raise
+        except ServerFault:
+            if not self.model:  # otherwise a check will say that it lists nothing
+                await self._http.close()
+                raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -283,9 +290,8 @@ class Endpoint:
                 continue  # comments, event names, and the empty line between events
             data = line.removeprefix("data:").strip()
             if data == "[DONE]":
-                if answer.finish is None:
-                    raise Malformed("the stream ended without a finish_reason")
-                return
+                answer.done = True
+                break
             try:
                 chunk = json.loads(data)
             except ValueError:
@@ -296,7 +302,9 @@ class Endpoint:
                 raise Refused(response.status, json.dumps(chunk["error"]))
             if answer.take(chunk, (time.monotonic() - began) * 1000.0):
                 yield answer
-        raise Malformed("the stream broke off before [DONE]")
+        if answer.finish is None:
+            ended = "ended" if answer.done else "broke off"
+            raise Malformed(f"the stream {ended} without a finish_reason")
 
     def _body(self, messages: Sequence[Message] | str, fields: Mapping[str, Any]) -> dict[str, Any]:
         said = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages

@@ -86,6 +86,9 @@ async def _streaming(endpoint: Endpoint, watch: Watch) -> Finding:
     if words > 4 and pieces == 1:
         change = "have it stream token by token (trtllm-serve: stream_interval 1)"
         return Finding("streaming", Verdict.FAILS, "all of it came in one piece", change)
+    if not answer.done:
+        change = "clients that wait for it go on waiting until the connection is closed"
+        return Finding("streaming", Verdict.LACKS, f"{found}; it ends without [DONE]", change)
     if words > 3 * pieces:
         change = "send every token at once: the voice waits for clauses (stream_interval 1)"
         return Finding("streaming", Verdict.LACKS, found, change)
