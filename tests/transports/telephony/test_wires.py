@@ -399,3 +399,21 @@ def test_what_is_no_message_is_said_to_be_none(name: str, message: str | bytes) 
         list(talk.wire.receive(message))
     assert "\xff" not in str(refused.value)
     assert base64.b64encode(b"x").decode() not in str(refused.value)
+
+
+def test_asterisk_is_spoken_to_in_the_format_it_speaks() -> None:
+    """Text, or JSON where it is set to that; a call is its channel, not its connection."""
+    plain, told = AsteriskWire(), AsteriskWire()
+    channel = "WebSocket/agent/0x5140001a0040"
+    words = f"MEDIA_START connection_id:agent channel:{channel} format:ulaw optimal_frame_size:160"
+    [started] = plain.receive(words)
+    assert isinstance(started, Started)
+    assert started.call_id == channel
+    assert (plain.clear(), plain.goodbye()) == ("FLUSH_MEDIA", "HANGUP")
+    event = {"event": "MEDIA_START", "connection_id": "agent", "channel": channel}
+    more = {"channel_id": "1761245643.1", "format": "slin16", "optimal_frame_size": 640}
+    [started] = told.receive(json.dumps({**event, **more, "channel_variables": {}}))
+    assert isinstance(started, Started)
+    assert (started.call_id, started.format) == ("1761245643.1", Format(Encoding.L16, 16_000))
+    assert told.clear() == '{"command": "FLUSH_MEDIA"}'
+    assert told.goodbye() == '{"command": "HANGUP"}'

@@ -106,9 +106,9 @@ class AsteriskHandset(_Pbx):
 
     def opening(self) -> Sequence[str]:
         """Return ``MEDIA_START``."""
-        self.call_id = str(uuid.uuid4())
+        self.call_id = f"WebSocket/agent/0x{uuid.uuid4().hex[:12]}"
         return (
-            f"MEDIA_START connection_id:{self.call_id} channel:WebSocket/agent/0x1 "
+            f"MEDIA_START connection_id:agent channel:{self.call_id} "
             "format:ulaw optimal_frame_size:160",
         )
 

@@ -31,6 +31,10 @@ class AsteriskWire(Wire):
     name = "asterisk"
     subprotocol = "media"
 
+    def __init__(self) -> None:
+        self._json = False
+        """Asterisk speaks JSON (``f(json)``, or chan_websocket.conf), and so do we then."""
+
     def receive(self, message: str | bytes) -> Iterable[Event]:
         """Return what a message means; see ``Wire``."""
         if isinstance(message, bytes):
@@ -51,12 +55,14 @@ class AsteriskWire(Wire):
                 raise BadMessage("a notification that Asterisk does not have")
 
     def _start(self, told: dict[str, str]) -> Started:
+        self._json = told.get("event") == "MEDIA_START"
         name = text(told, "format")
         rate = _RATES.get(name, "8000")
         encoding = "l16" if name in _RATES else name
         format = format_of({"encoding": encoding, "rate": rate}, "encoding", "rate")
-        channel = told.get("channel_id") or told.get("channel") or ""
-        return Started(text(told, "connection_id"), format, ids={"channel": str(channel)[:80]})
+        # A connection's id is its section in websocket_client.conf, the same for every call.
+        channel = text(told, "channel_id" if "channel_id" in told else "channel")
+        return Started(channel, format, ids={"connection": text(told, "connection_id")})
 
     def audio(self, payload: bytes) -> bytes:
         """Return the audio, which is what is sent."""
@@ -64,11 +70,14 @@ class AsteriskWire(Wire):
 
     def clear(self) -> str:
         """Return the command that empties Asterisk's queue."""
-        return "FLUSH_MEDIA"
+        return self._command("FLUSH_MEDIA")
 
     def goodbye(self) -> str:
         """Return the command that hangs the channel up."""
-        return "HANGUP"
+        return self._command("HANGUP")
+
+    def _command(self, name: str) -> str:
+        return json.dumps({"command": name}) if self._json else name
 
 
 def _parsed(message: str) -> tuple[str, dict[str, str]]:
