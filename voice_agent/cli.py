@@ -289,6 +289,9 @@ def _add_load(commands: _Commands, verbose: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE,...",
         help="between a phone and the server: delay=30,jitter=20,loss=0.01,reorder=0.01",
     )
+    load.add_argument(
+        "--bookings", type=Path, metavar="FILE", help="the server's book, for scenarios that book"
+    )
     load.add_argument("--token", default="", help="for the server's metrics and traces")
     load.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
     load.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report there")

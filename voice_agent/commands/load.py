@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +18,15 @@ from voice_agent.commands import fail, sigterm_as_exit
 
 if TYPE_CHECKING:
     from voice_agent.load.fleet.profile import Step
-    from voice_agent.load.fleet.records import CallRecord
+    from voice_agent.load.fleet.records import CallRecord, ServerSample
     from voice_agent.load.fleet.watching import Watching
 
+BOOK = "bella-notte.sqlite"
+"""What the default agent's book is called in its folder."""
 HELD, NOT_HELD, BAD_INPUT = 0, 1, 2
+BAR = 20
+AHEAD_S = 4.0
+"""The callers need so long to begin."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,7 +67,7 @@ async def _load(arguments: argparse.Namespace) -> int:
         return fail("--network is between a phone and its server; WebRTC's is the real one here")
     folder = make_casts(scenario, default_folder().parent / "casts")
     most = max(arguments.search or 0, *arguments.sessions)
-    async with _target(arguments, most) as url:
+    async with _target(arguments, most) as (url, book):
         plan = Plan(
             url=url,
             line=arguments.transport,
@@ -75,6 +81,7 @@ async def _load(arguments: argparse.Namespace) -> int:
             network=network,
             token=arguments.token,
             seed=arguments.seed,
+            book=book,
         )
         report = await load(plan, _progress(sys.stdout.isatty()))
     for line in summary(report):
@@ -91,42 +98,61 @@ async def _load(arguments: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _target(arguments: argparse.Namespace, sessions: int) -> AsyncIterator[str]:
-    """Yield where to call: the address given, or a server of our own with lines for all."""
+async def _target(
+    arguments: argparse.Namespace, sessions: int
+) -> AsyncIterator[tuple[str, Path | None]]:
+    """Yield where to call, and its book: the address given, or a server of our own with lines for
+    all."""
     from voice_agent.load.dialling import serving
     from voice_agent.load.served import served
 
     if arguments.url:
-        yield arguments.url.rstrip("/")
+        yield arguments.url.rstrip("/"), arguments.bookings
         return
     command = ["-m", "voice_agent", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--pipeline", arguments.pipeline, f"--set=sessions.max={sessions + 2}"]
     command += [f"--set=sessions.max_per_address={sessions + 2}"]
     command += serving([arguments.transport])
     command += [f"--set={override}" for override in arguments.set]
-    with TemporaryDirectory(prefix="voice-agent-load-") as traces:
-        command += [f"--set=trace.path={traces}/traces.sqlite"]
-        async with served(command, "voice-agent serve") as server:
-            yield server.url
+    with TemporaryDirectory(prefix="voice-agent-load-") as kept:
+        data = Path(kept)
+        async with served(command, "voice-agent serve", data=data) as server:
+            book = data / BOOK
+            yield server.url, book if book.is_file() else None
 
 
 def _progress(live: bool) -> Callable[[Step, Sequence[CallRecord], Watching], object]:
+    begun: dict[int, float] = {}
+
     def show(step: Step, calls: Sequence[CallRecord], watch: Watching) -> None:
-        if not live:
-            return
-        last = watch.samples[-1] if watch.samples else None
-        v2v = sorted(t.v2v_ms for c in calls for t in c.turns if t.v2v_ms is not None)
-        middle = f"{v2v[len(v2v) // 2]:.0f}" if v2v else "-"
-        worst = f"{v2v[-1]:.0f}" if v2v else "-"
-        failed = sum(call.error is not None for call in calls)
-        server = f"{last.sessions} calls, {last.rss_mb:.0f} MB" if last else "no answer"
-        text = (
-            f"{step.sessions} at once: {len(calls)} calls over, {len(v2v)} answers, v2v {middle} "
-            f"(worst {worst}) ms, {failed} failed; server: {server}"
-        )
-        print(f"\r\x1b[K{text}", end="", flush=True)
+        if live:
+            since_s = time.monotonic() - begun.setdefault(id(step), time.monotonic())
+            text = progress(step, since_s, calls, watch.samples[-2:])
+            print(f"\r\x1b[K{text}", end="", flush=True)
 
     return show
+
+
+def progress(
+    step: Step, since_s: float, calls: Sequence[CallRecord], samples: Sequence[ServerSample]
+) -> str:
+    """Return one line on a step that is ``since_s`` old."""
+    done = min(1.0, since_s / (AHEAD_S + step.seconds))
+    bar = ("#" * round(done * BAR)).ljust(BAR, ".")
+    v2v = sorted(t.v2v_ms for c in calls for t in c.turns if t.v2v_ms is not None)
+    middle = f"{v2v[len(v2v) // 2]:.0f}" if v2v else "-"
+    worst = f"{v2v[-1]:.0f}" if v2v else "-"
+    failed = sum(call.error is not None for call in calls)
+    server = "no answer"
+    if samples:
+        last = samples[-1]
+        gap_s = last.at_s - samples[0].at_s
+        cores = f", {(last.cpu_s - samples[0].cpu_s) / gap_s:.2f} cores" if gap_s > 0 else ""
+        server = f"{last.sessions} calls, {last.rss_mb:.0f} MB{cores}, lag {last.lag_p99_ms:.0f} ms"
+    return (
+        f"{step.sessions} at once [{bar}] {len(calls)} over, {len(v2v)} answers, v2v {middle} "
+        f"(worst {worst}) ms, {failed} failed; server: {server}"
+    )
 
 
 def summary(report: dict[str, Any]) -> list[str]:

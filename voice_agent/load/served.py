@@ -33,13 +33,14 @@ class Server:
 
 @asynccontextmanager
 async def served(
-    arguments: Sequence[str], name: str, *, core: int | None = None
+    arguments: Sequence[str], name: str, *, core: int | None = None, data: Path | None = None
 ) -> AsyncIterator[Server]:
     """Run ``python arguments`` until the block ends; it is ready when it prints its URL.
 
     Args:
         arguments: Of the interpreter.
         name: What an error calls it.
+        data: Where it keeps its bookings and whatever else has no place of its own.
         core: Keep it on this core (Linux), before what else runs there where that is allowed.
 
     Raises:
@@ -51,6 +52,7 @@ async def served(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=core is not None,
+        env=None if data is None else {**os.environ, "VOICE_AGENT_DATA": str(data)},
     )
     if core is not None:
         _keep_on(process.pid, core)

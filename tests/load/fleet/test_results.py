@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from voice_agent.agents.bookings import BookingStore
+from voice_agent.commands.load import progress
+from voice_agent.load.errors import ScenarioError
+from voice_agent.load.fleet.book import booked, judged
 from voice_agent.load.fleet.compare import compare, lines
 from voice_agent.load.fleet.profile import steps
 from voice_agent.load.fleet.records import CALL, CallRecord, ServerSample, TurnRecord
@@ -162,3 +168,34 @@ def test_what_a_soak_leaves_behind_is_named(after, fails):
     checks = left_checks(idle, replace(idle, **after), Slo())
     assert [check.name for check in checks if not check.holds] == fails
     assert left(idle, replace(idle, **after))["tasks"]["before"] == 12
+
+
+def test_who_got_a_table_is_asked_of_the_restaurants_book(tmp_path):
+    """Of calls that came to an end; what the agent said does not count."""
+    path = tmp_path / "book.sqlite"
+    BookingStore(path, (2, 4), 120).close()
+    with closing(sqlite3.connect(path)) as book, book:
+        for conversation, status in (("a", "booked"), ("b", "cancelled")):
+            book.execute(
+                "INSERT INTO bookings (name, phone, party_size, date, time, table_no, status, "
+                "conversation) VALUES ('', '', 2, '2026-11-27', '19:00', 1, ?, ?)",
+                (status, conversation),
+            )
+    made = [replace(CALLED, conversation=name, success=True) for name in "abc"]
+    made.append(replace(CALLED, conversation="a", success=None))
+    judgement = [call.success for call in judged(made, booked(path))]
+    assert judgement == [True, False, False, None]
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        booked(tmp_path / "nowhere.sqlite")
+
+
+def test_a_run_is_told_in_one_line_while_it_lasts():
+    """How far it is, what the callers saw, how the server is."""
+    (step,) = steps("steady", [2], 36)
+    samples = [ServerSample(1000.0 + n, 2, 10.0 + n * 0.5, 120.0, 1.0, 4.0) for n in range(2)]
+    line = progress(step, 20.0, calls(300, 400), samples)
+    assert line == (
+        "2 at once [##########..........] 2 over, 2 answers, v2v 400 (worst 400) ms, 0 failed; "
+        "server: 2 calls, 120 MB, 0.50 cores, lag 1 ms"
+    )
+    assert progress(step, 0.0, [], []).endswith("v2v - (worst -) ms, 0 failed; server: no answer")

@@ -61,10 +61,16 @@ async def converse(speaking: Speaking, part: Part, record: CallRecord) -> CallRe
         gaps=len(gaps),
         longest_stall_ms=round(max(stalls, default=0.0) * 1000, 1),
         lost_packets=heard.lost,
+        conversation=_conversation(speaking),
         success=got if whole or made.error else None,
         lag_p99_ms=round(lag.p99_ms, 2),
         lag_max_ms=round(lag.max_ms, 2),
     )
+
+
+def _conversation(speaking: Speaking) -> str:
+    session = speaking.log.first("session")
+    return "" if session is None else str(session.data.get("conversation", ""))
 
 
 def _kind(error: CallError) -> ErrorKind:

@@ -59,6 +59,8 @@ class CallRecord:
     """Of those, the ones of more than 60 ms."""
     longest_stall_ms: float = 0.0
     lost_packets: int = 0
+    conversation: str = ""
+    """What the server calls it."""
     success: bool | None = None
     """The caller got what it called for; None: the scenario does not say, or it hung up."""
     error: ErrorKind | None = None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_agent.load.errors import CallError
+from voice_agent.load.fleet.book import booked, judged
 from voice_agent.load.fleet.profile import Place, Shape, Step, shares, steps
 from voice_agent.load.fleet.records import CALL, CallRecord, ServerSample
 from voice_agent.load.fleet.results import figures
@@ -63,6 +64,8 @@ class Plan:
     network: Network = field(default_factory=Network)
     token: str = ""
     seed: int = 0
+    book: Path | None = None
+    """The server's bookings, where they can be read: what a scenario's ``booked`` asks."""
     instrument: bool = True
     """See :class:`voice_agent.load.fleet.squad.Orders`."""
 
@@ -207,6 +210,8 @@ async def hold(plan: Plan, step: Step, watch: Watching, progress: Progress) -> H
     until = time.time()
     samples = [each for each in watch.samples if held.began_at <= each.at_s <= until]
     stats = await watch.stats(held.began_at, until)
+    if plan.book is not None and plan.scenario.success.booked:
+        held.calls[:] = judged(held.calls, await asyncio.to_thread(booked, plan.book))
     held.server_lost = watch.lost_at_s is not None
     held.figures = figures(held.calls, samples, stats["stages"] if stats else None)
     held.checks = checks(plan.slo, held.figures)

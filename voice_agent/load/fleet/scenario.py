@@ -21,6 +21,7 @@ hang_up_after_s = 0.5         # hang up in the middle of the answer
 
 [success]
 said = "booked"               # somewhere in what the agent said
+booked = true                 # or, where the server's book can be read: a table is booked
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ class Success(_Table):
     """When the caller got what it called for."""
 
     said: str = ""
+    booked: bool = False
+    """There is a table in the restaurant's book; asked where the book can be read, instead of
+    ``said``."""
 
     _check = field_validator("said")(_pattern)
 
