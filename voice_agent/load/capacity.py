@@ -66,6 +66,9 @@ class Side:
     alone_ms: dict[str, float | int] | None = None
     """v2v with a single call."""
     alone_mb: float = 0.0
+    """Memory when it had had a single call."""
+    left_mb: float = 0.0
+    """What it holds more when all calls are over."""
     held: list[Held] = field(default_factory=list)
 
     @property
@@ -118,6 +121,8 @@ async def bench_capacity(
             asked = await _answered_at_once(sides, items, kept, print)
             print(f"{len(asked)} of {len(items)} questions are answered at once by both")
             await _search(sides, asked, kept, most, seconds, print)
+            for side in sides:
+                side.left_mb = round(rss_mb(side.server.pid) - side.alone_mb, 1)
     except CallError as error:
         print(f"error: {error}")
         return FAILED
@@ -206,8 +211,12 @@ async def _search(
 
 async def _held(plan: Plan, step: Step, side: Side) -> Held:
     watch = ProcessWatch(side.server.pid)
+    before_mb = rss_mb(side.server.pid)
     async with watched(watch):
-        return await hold(plan, step, watch, _silently)
+        held = await hold(plan, step, watch, _silently)
+    if held.figures["server"]:
+        held.figures["server"]["rss_mb"]["first"] = round(before_mb, 1)
+    return held
 
 
 def _silently(step: Step, calls: Sequence[CallRecord], watch: Watching) -> None:
@@ -261,13 +270,15 @@ def figures(sides: Sequence[Side]) -> dict[str, Any]:
     """Return everything measured, as plain data."""
     made: dict[str, Any] = {}
     for side in sides:
-        rows = [row(held, side.alone_mb) for held in side.held]
-        most = max(rows, key=lambda each: int(each["sessions"]), default={})
+        rows = [row(held) for held in side.held]
+        # Memory that calls leave behind is used by the next ones: the step that grew most tells.
+        grown = [each["mb_a_call"] for each in rows if each["mb_a_call"] is not None]
         made[side.name] = {
             "capacity": capacity(side.tried),
             "alone_v2v_ms": side.alone_ms,
             "alone_mb": side.alone_mb,
-            "mb_a_call": most.get("mb_a_call"),
+            "mb_a_call": max(grown, default=None),
+            "left_mb": side.left_mb,
             "steps": rows,
         }
     ours, stock = (made[side.name]["capacity"] for side in sides)

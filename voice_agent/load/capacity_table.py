@@ -12,12 +12,12 @@ WAITED = "v2v p50 / p95 / max ms"
 HEAD = ("", "calls", "holds", WAITED, "gaps", "stalls", "cores", "a call", "MB a call")
 
 
-def row(held: Held, alone_mb: float) -> dict[str, Any]:
-    """Return one load as a row; ``alone_mb``: memory with no call beside the first."""
+def row(held: Held) -> dict[str, Any]:
+    """Return one load as a row."""
     client, server = held.figures["client"], held.figures["server"] or {}
     sessions = held.step.sessions
     cores = server.get("cores")
-    most_mb = (server.get("rss_mb") or {}).get("max")
+    rss = server.get("rss_mb")
     return {
         "sessions": sessions,
         "held": held.held,
@@ -30,7 +30,7 @@ def row(held: Held, alone_mb: float) -> dict[str, Any]:
         "longest_stall_ms": client["longest_stall_ms"],
         "cores": cores,
         "cores_a_call": None if cores is None else round(cores / sessions, 4),
-        "mb_a_call": None if most_mb is None else round((most_mb - alone_mb) / sessions, 1),
+        "mb_a_call": None if rss is None else round((rss["max"] - rss["first"]) / sessions, 1),
         "caller_lag_ms": held.figures["lag_ms"],
     }
 
@@ -55,5 +55,6 @@ def lines(made: dict[str, Any]) -> list[str]:
         f"one call: v2v p95 {alone[0]['p95']:.0f} ms, baseline {alone[1]['p95']:.0f} ms",
         f"calls a core: {ours['capacity']}, baseline {stock['capacity']}: {times} times as many "
         f"(goal: {GOAL_TIMES:g})",
-        f"MB a call: {ours['mb_a_call']}, baseline {stock['mb_a_call']} (goal: {GOAL_MB:g})",
+        f"MB a call: {ours['mb_a_call']}, baseline {stock['mb_a_call']} (goal: {GOAL_MB:g}); "
+        f"left when all were over: {ours['left_mb']}, baseline {stock['left_mb']}",
     ]
