@@ -28,7 +28,7 @@ from voice_agent.frames import SpokenWordsFrame
 from voice_agent.tts.service import SpeechService
 
 FrameT = TypeVar("FrameT", bound=Frame)
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Listener(FrameProcessor):

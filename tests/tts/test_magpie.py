@@ -220,7 +220,11 @@ async def _side_by_side(server: SpeechServer) -> None:
 
 async def _in_an_agent(server: SpeechServer) -> None:
     settings = RivaVoiceSettings.model_validate(
-        {"server": server.address, "voice": "Magpie-Multilingual.EN-US.Aria"}
+        {
+            "server": server.address,
+            "voice": "Magpie-Multilingual.EN-US.Aria",
+            "stall_timeout_s": 120.0,  # a small share of a busy CPU may be all there is
+        }
     )
     engine = RivaVoiceEngine(settings, EngineContext([]))
     await engine.start()
@@ -234,7 +238,7 @@ async def _in_an_agent(server: SpeechServer) -> None:
         count = len(line.listener.all(TTSAudioRawFrame))
         await line.listener.hear(TTSAudioRawFrame, count + 1)
         await line.interrupt()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while server.registry.get_sample_value("tts_streams"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await engine.stop()

@@ -55,7 +55,7 @@ def figure(server: SpeechServer, name: str) -> float:
 
 async def settled(server: SpeechServer) -> None:
     """Wait until no stream is open."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while figure(server, "tts_streams"):  # noqa: ASYNC110  # nothing tells
             await asyncio.sleep(0.01)
 
