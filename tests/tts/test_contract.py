@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     ErrorFrame,
     InterruptionFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
@@ -203,3 +204,14 @@ async def test_what_is_remembered_of_a_reply_has_every_word_once(voice: Make) ->
     clip = phrases.clip(choice, text, 48_000)
     assert clip is not None
     assert [word for word, _, _ in clip.words] == text.split()
+
+
+@EVERY
+async def test_a_text_outside_a_reply_is_spoken_and_stopped(voice: Make) -> None:
+    """Pipecat's TTSSpeakFrame works, once and again."""
+    async with line_to(voice(48_000)) as line:
+        for count in (1, 2):
+            await line.send(TTSSpeakFrame("Bella Notte, good evening."))
+            await line.listener.hear(TTSStoppedFrame, count)
+        words = [word for word, _, _ in line.listener.words()]
+        assert words == "Bella Notte, good evening.".split() * 2

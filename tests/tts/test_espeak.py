@@ -9,7 +9,6 @@ import pytest
 from pipecat.frames.frames import (
     ErrorFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSUpdateSettingsFrame,
@@ -146,16 +145,6 @@ async def test_text_without_anything_to_say_is_silent(engine: EspeakEngine) -> N
         heard = await line.reply("😀\n---\nHello there. 🎉\n")
         assert [text for text, start, end in heard.words() if end > start] == ["Hello", "there."]
         assert heard.all(ErrorFrame) == []
-
-
-async def test_a_greeting_is_spoken_and_stopped(engine: EspeakEngine) -> None:
-    """Pipecat's TTSSpeakFrame works outside a reply."""
-    async with line_to(engine.service(session())) as line:
-        await line.send(TTSSpeakFrame("Bella Notte, good evening."))
-        await line.listener.hear(TTSStoppedFrame)
-        assert [
-            word for word, _, _ in line.listener.words()
-        ] == "Bella Notte, good evening.".split()
 
 
 async def test_settings_change_the_voice() -> None:
