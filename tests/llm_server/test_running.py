@@ -20,7 +20,7 @@ from voice_agent.llm_server.config.found import parse_gpu
 from voice_agent.llm_server.config.planning import plan
 from voice_agent.llm_server.config.wish import Plan, Version, Wish
 from voice_agent.llm_server.launch import launch
-from voice_agent.llm_server.proof.client import Endpoint
+from voice_agent.llm_server.proof.client import Endpoint, Unreachable
 from voice_agent.llm_server.running.log import cause_of_death, phase_of
 from voice_agent.llm_server.running.server import Server, ServerError
 
@@ -196,3 +196,26 @@ def test_the_log_tells_how_far_a_start_is(line: str, phase: str) -> None:
 def test_a_cause_of_death_says_what_to_do(line: str, said: str) -> None:
     """Causes that are known come with a remedy; others with what was said last."""
     assert said in cause_of_death(["starting", line, "Exiting"], 1)
+
+
+async def test_the_command_keeps_a_server_until_it_is_told_to_stop(trtllm: Path) -> None:
+    """From a shell: ready with the address for a pipeline, and nothing left after SIGTERM."""
+    command = [sys.executable, "-m", "voice_agent", "llm-server", "--port", str(free_port())]
+    command += ["--gpu", "H100:80:9.0", "--runtime-version", "1.3.0rc29", "--self-test", "off"]
+    command += ["--pipeline", "embedded", "--log", str(trtllm / "log")]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    said = []
+    async with asyncio.timeout(60):
+        async for line in process.stdout:
+            said.append(line.decode().strip())
+            if said[-1].startswith("ready: base_url"):
+                break
+    assert said[-1].endswith('model = "nemotron-3.5-lightning"'), said
+    address = said[-1].split('"')[1]
+    process.terminate()
+    async with asyncio.timeout(30):
+        assert await process.wait() == 128 + signal.SIGTERM
+    with pytest.raises(Unreachable):
+        async with Endpoint(address):
+            pass

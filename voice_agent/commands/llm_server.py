@@ -70,7 +70,7 @@ def _count(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the server; 0 when it was ended by Ctrl-C or SIGTERM, 1 when it died, 2 on bad input."""
+    """Run the server until Ctrl-C (0); 1 when it does not start or dies, 2 on bad input."""
     from voice_agent import logs
     from voice_agent.config_errors import ConfigError
     from voice_agent.engines import EngineError
