@@ -100,6 +100,7 @@ def test_models_lists_what_is_shipped():
         (("serve", "--set", "asr.engine=ears"), "should be one of: pocketsphinx"),
         (("serve", "--set", "llm.model=nowhere.gguf"), "nowhere.gguf"),
         (("serve", "--host", "192.0.2.1", "--port", "0"), "not an address of this machine"),
+        (("serve", "--insecure-dev", "--host", "0.0.0.0"), "it is for loopback addresses only"),
         (("models", "build", "smart-turn"), "models/smart-turn has no build.py"),
         (("call",), "--wav"),
         (("dial", "5550100", "--carrier", "twilio"), "'5550100' is not a number, as in +15550100"),

@@ -9,7 +9,6 @@ Instruments may speak RTVI on the same socket (``instrument``), which no carrier
 from __future__ import annotations
 
 import asyncio
-import audioop
 import contextlib
 import math
 import time
@@ -37,7 +36,7 @@ from voice_agent.load.impairment import Network, Path
 from voice_agent.load.mouth import PACKET, PACKET_S, Lag, Stream
 from voice_agent.load.speaking import FLOOR_DBFS, Speaking
 from voice_agent.load.wav import HZ, Samples
-from voice_agent.transports.telephony.audio import Resampler
+from voice_agent.transports.telephony.audio import Resampler, decoded, encoded
 
 HELD_BACK = HZ // 8000 * 16 + 32
 """What the resampler to 8 kHz holds back at the end of a packet, and a margin, samples."""
@@ -213,7 +212,7 @@ class Phone(Speaking):
         number = 0
         while True:
             parts = [self._to_line.write(self._stream.packet()) for _ in range(in_one)]
-            payload = _encoded(np.concatenate(parts), self.handset)
+            payload = encoded(np.concatenate(parts), self.handset.encoding)
             message = self.handset.media(payload, number, number * self.handset.packet_ms)
             number += 1
             due_s = origin_s + number * self.handset.packet_ms / 1000.0
@@ -255,7 +254,7 @@ class Phone(Speaking):
         match said:
             case Play(payload):
                 self.received += 1
-                samples = self._from_line.write(_decoded(payload, self.handset))
+                samples = self._from_line.write(decoded(payload, self.handset.encoding))
                 for start in range(0, len(samples), PACKET):
                     self._buffer.append(samples[start : start + PACKET])
             case Mark(name):
@@ -335,25 +334,3 @@ async def _arrived(queue: asyncio.Queue[tuple[float, str | bytes]]) -> str | byt
     if (wait_s := arrives_s - time.monotonic()) > 0:
         await asyncio.sleep(wait_s)
     return message
-
-
-def _encoded(samples: Samples, handset: Handset) -> bytes:
-    data = samples.astype("<i2").tobytes()
-    match handset.encoding:
-        case "mulaw":
-            return audioop.lin2ulaw(data, 2)
-        case "alaw":
-            return audioop.lin2alaw(data, 2)
-        case "l16":
-            return data
-
-
-def _decoded(payload: bytes, handset: Handset) -> Samples:
-    match handset.encoding:
-        case "mulaw":
-            payload = audioop.ulaw2lin(payload, 2)
-        case "alaw":
-            payload = audioop.alaw2lin(payload, 2)
-        case "l16":
-            pass
-    return np.frombuffer(payload, dtype="<i2").astype(np.int16)

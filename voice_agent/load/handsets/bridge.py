@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from voice_agent.load.handsets.handset import (
     Clear,
-    Encoding,
     Handset,
     HungUp,
     Keys,
@@ -22,6 +21,7 @@ from voice_agent.load.handsets.handset import (
     Said,
     Told,
 )
+from voice_agent.transports.telephony.wire import Encoding
 
 
 class _Pbx(Handset):
@@ -46,7 +46,7 @@ class BridgeHandset(_Pbx):
     """A PBX that speaks our own contract, version 1."""
 
     subprotocols = ("voice-agent.bridge.v1",)
-    encoding: Encoding = "alaw"
+    encoding: Encoding = Encoding.PCMA
 
     def opening(self) -> Sequence[str]:
         """Return ``start``."""
@@ -140,7 +140,7 @@ class JambonzHandset(_Pbx):
 
     query = "?dialect=jambonz"
     subprotocols = ("audio.jambonz.org",)
-    encoding: Encoding = "l16"
+    encoding: Encoding = Encoding.L16
 
     def opening(self) -> Sequence[str]:
         """Return the call's attributes."""
@@ -184,7 +184,7 @@ class FreeSwitchHandset(_Pbx):
     """FreeSWITCH with ``uuid_audio_stream <uuid> start <url> mono 16k <metadata>``."""
 
     query = "?dialect=freeswitch&rate=16000"
-    encoding: Encoding = "l16"
+    encoding: Encoding = Encoding.L16
     hz = 16_000
 
     def opening(self) -> Sequence[str]:

@@ -21,13 +21,14 @@ from voice_agent.load.handsets.handset import (
     Told,
     token,
 )
+from voice_agent.transports.telephony.wire import Encoding
 
 
 class ExotelHandset(Handset):
     """A call to an Exophone whose flow has a Voicebot applet with a dynamic URL."""
 
     packet_ms = 100
-    encoding = "l16"
+    encoding = Encoding.L16
 
     def __init__(self, secret: str = "", caller: str = "+15550100") -> None:
         super().__init__(secret, caller)

@@ -7,9 +7,9 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-Encoding = Literal["mulaw", "alaw", "l16"]
+from voice_agent.transports.telephony.wire import Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Handset(ABC):
     """
 
     packet_ms: ClassVar[int] = 20
-    encoding: Encoding = "mulaw"
+    encoding: Encoding = Encoding.PCMU
     hz: int = 8000
 
     def __init__(self, secret: str = "", caller: str = "+15550100") -> None:

@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voice_agent.load.handsets.handset import Clear, Encoding, Handset, Play, Said, Told
+from voice_agent.load.handsets.handset import Clear, Handset, Play, Said, Told
+from voice_agent.transports.telephony.wire import Encoding
 
 
 class RealtimeHandset(Handset):
     """One connection; ``secret`` is the key, or a client secret."""
 
-    encoding: Encoding = "l16"
+    encoding: Encoding = Encoding.L16
     hz = 24_000
     subprotocols = ("realtime",)
 

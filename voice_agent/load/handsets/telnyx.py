@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding as KeyEncoding
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
 from voice_agent.load.handsets.handset import Clear, Handset, Mark, Play, Ring, Said, Told
+from voice_agent.transports.telephony.wire import Encoding
 
 
 class TelnyxHandset(Handset):
@@ -64,13 +65,13 @@ class TelnyxHandset(Handset):
         stream = ElementTree.fromstring(answer).find("./Connect/Stream")
         if stream is None or stream.get("bidirectionalMode") != "rtp":
             raise ValueError(answer[:200])
-        self.encoding = "alaw" if stream.get("bidirectionalCodec") == "PCMA" else "mulaw"
+        self.encoding = Encoding[stream.get("bidirectionalCodec", "PCMU")]
         return stream.get("url", "")
 
     def opening(self) -> Sequence[str]:
         """Return ``connected`` and ``start``."""
         media = {
-            "encoding": "PCMA" if self.encoding == "alaw" else "PCMU",
+            "encoding": self.encoding.name,
             "sample_rate": 8000,
             "channels": 1,
         }

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voice_agent.load.handsets.handset import Clear, Handset, Mark, Play, Ring, Said, Told
+from voice_agent.transports.telephony.wire import Encoding
 
 FRAME_MS = 20
 
@@ -21,7 +22,7 @@ FRAME_MS = 20
 class VonageHandset(Handset):
     """A call to a number of a Vonage application."""
 
-    encoding = "l16"
+    encoding = Encoding.L16
 
     def __init__(self, secret: str = "", caller: str = "+15550100") -> None:
         super().__init__(secret, caller)
