@@ -175,7 +175,11 @@ class _InProcess(Engine[TrtLlmSettings]):
         settings = self.settings
         config = await asyncio.to_thread(self.context.find(settings.config).read_text)
         load = TrtLlmLoad(settings.weights, config, settings.reasoning == "on")
-        common = {"max_tokens": settings.max_tokens, "temperature": settings.temperature}
+        common = {
+            "max_tokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            **settings.extra_body,
+        }
         model = TrtLlmModel(load, settings.python, settings.at_once, common, self.context.opening)
         await model.start()
         self._model = model
