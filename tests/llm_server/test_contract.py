@@ -22,7 +22,9 @@ OFF = {"chat_template_kwargs": {"enable_thinking": False}}
 @pytest.fixture(scope="module", params=[0, 2], ids=["plain", "MTP"])
 def nemotron(request: pytest.FixtureRequest) -> Iterator[str]:
     """llama.cpp's own HTTP server with our small Nemotron, without and with drafts."""
-    with llama_server(draft=request.param) as url:
+    # Drafting, llama.cpp answers one after the other: side by side it errs once in a hundred (see
+    # LlamaCppModel), and so would a test that compares.
+    with llama_server(draft=request.param, slots=1 if request.param else 2) as url:
         yield url
 
 
