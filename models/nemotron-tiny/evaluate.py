@@ -22,6 +22,7 @@ from spoken_line import Ear  # noqa: E402
 from tasks import BOOKINGS, Evaluation  # noqa: E402
 from world import bella_notte, schemas  # noqa: E402
 
+PARTS = ("development", "final", "strangers")
 SCRIPT = HERE.parents[1] / "pipelines" / "agents" / "bella-notte.script.toml"
 
 
@@ -29,7 +30,9 @@ async def evaluate(brain: Brain, options: argparse.Namespace) -> None:
     """Play what was asked for and print what came of it."""
     ear = Ear(options.seed, tuple(options.voices)) if options.speech else None
     evaluation = Evaluation(brain, options.part, options.seed, ear)
-    wanted = options.tasks or [*BOOKINGS, "questions", "elsewhere"]
+    wanted = options.tasks or ["questions", "elsewhere"]
+    if not options.tasks and options.part != "strangers":
+        wanted += BOOKINGS
     try:
         await evaluation.bookings(options.calls, [task for task in BOOKINGS if task in wanted])
         if "questions" in wanted:
@@ -47,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--patterns", action="store_true", help="the pattern script instead")
-    parser.add_argument("--part", default="development", choices=["development", "final"])
+    parser.add_argument("--part", default="development", choices=PARTS)
     parser.add_argument("--calls", type=int, default=100, help="of the task 'book'")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tasks", nargs="*", choices=[*BOOKINGS, "questions", "elsewhere"])

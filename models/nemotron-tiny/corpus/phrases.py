@@ -155,8 +155,8 @@ class Phrases:
         rng = self.rng
         if rng.random() < 0.15:
             return fill("elsewhere", rng.choice(self._written["elsewhere"][frozenset()]), {}, rng)
-        kind = rng.choice(list(self.elsewhere.acts))
-        wording = self._led(self.elsewhere.expand(rng.choice(self.elsewhere.acts[kind]), rng))
+        wordings = [wording for kind in self.elsewhere.acts.values() for wording in kind]
+        wording = self._led(self.elsewhere.expand(rng.choice(wordings), rng))
         return fill("elsewhere", wording, self._fills(today, {}), rng)
 
     def ask_menu(self, act: str, about: str, value: str) -> Said:
@@ -196,6 +196,7 @@ class Phrases:
             "party": lambda rng, before: values.party(rng),
             "name": name,
             "digits": digits,
+            "thing": lambda rng, before: (values.syllables(rng), None),
         }
 
         def fixed(pair: tuple[str, Any]) -> Fill:

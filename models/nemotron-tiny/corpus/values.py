@@ -16,6 +16,12 @@ HERE = Path(__file__).parent
 _NAMES = HERE.parents[1] / "pocketsphinx-bella-notte" / "corpus"
 FIRST = (_NAMES / "first-names.txt").read_text().split()
 LAST = (_NAMES / "last-names.txt").read_text().split()
+ONSETS = "b br c ch cl d dr f fl g gr h j k kl l m n p pr r s sh sl st t th tr v w y z".split()
+RIMES = (
+    "a an ar as e el en er ey i in is it o ol on or ow u um us am ick ett ard old ass ert".split()
+)
+MADE_UP = 0.3
+"""Share of names with a part that nobody has."""
 PEOPLE = ("people",) * 6 + ("persons", "guests", "guests", "adults", "of us", "friends")
 COMPANY = {
     "just me": 1,
@@ -143,9 +149,17 @@ def dated(rng: random.Random, today: date) -> str:
     return rng.choice((nth, f"{nth} of {MONTHS[ahead.month - 1]}"))
 
 
-def name(rng: random.Random) -> str:
-    """Return a caller's name."""
+def syllables(rng: random.Random) -> str:
+    """Return a name nobody has, of syllables: it can only be copied, letter for letter."""
+    return "".join(rng.choice(ONSETS) + rng.choice(RIMES) for _ in range(rng.choice((1, 2, 2, 3))))
+
+
+def name(rng: random.Random, made_up: float = MADE_UP) -> str:
+    """Return a caller's name; ``made_up`` is the chance of one that nobody has."""
     first, last = rng.choice(FIRST), rng.choice(LAST)
+    if rng.random() < made_up:
+        first = syllables(rng) if rng.random() < 0.5 else first
+        last = syllables(rng)
     return rng.choices((f"{first} {last}", last, first), (4, 2, 2))[0]
 
 

@@ -34,15 +34,26 @@ TURNS = 9
 
 
 class HeldOut:
-    """Wordings of one part: "development" or "final"."""
+    """Wordings of one part: "development", "final", or "strangers", who book nothing."""
 
     def __init__(self, part: str, rng: random.Random) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        """What strangers ask: words, the tool that knows, and about what."""
+        self._rng = rng
+        self._written: dict[tuple[str, frozenset[str]], list[str]] = {}
+        if part == "strangers":
+            said = tomllib.loads((HERE / "strangers.toml").read_text(encoding="utf-8"))
+            self._ours = Wordings({}, {})
+            self.elsewhere = said["elsewhere"]["said"].strip().splitlines()
+            for line in said["questions"]["said"].strip().splitlines():
+                known, _, words = line.partition(" = ")
+                tool, _, about = known.partition(" ")
+                self.asked.append((words, tool, about))
+            return
         content = tomllib.loads((HERE / "callers.toml").read_text(encoding="utf-8"))
         self._ours = Wordings({}, content[part])
         elsewhere = tomllib.loads((HERE / "elsewhere.toml").read_text(encoding="utf-8"))
         self.elsewhere = elsewhere[part]["said"].strip().splitlines()
-        self._rng = rng
-        self._written: dict[tuple[str, frozenset[str]], list[str]] = {}
         for row in sgd({"development": "dev", "final": "test"}[part]):
             slots = frozenset(w[1:-1] for w in row["words"].split() if w[0] == "{")
             self._written.setdefault((row["act"], slots), []).append(row["words"])

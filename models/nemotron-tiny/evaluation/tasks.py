@@ -151,7 +151,7 @@ class Evaluation:
         return await caller.changes(new, slot)
 
     async def _changes_by_name(self, line: Line) -> bool:
-        (caller, wish), name = self._caller(line), values.name(self._rng)
+        (caller, wish), name = self._caller(line), values.name(self._rng, made_up=0)
         await line.earlier(wish.row, name)
         slot, new = changed(self._rng, line, wish)
         return await caller.changes(new, slot, name)
@@ -161,13 +161,15 @@ class Evaluation:
         return await caller.books(wish) and await caller.cancels()
 
     async def _cancels_by_name(self, line: Line) -> bool:
-        (caller, wish), name = self._caller(line), values.name(self._rng)
+        (caller, wish), name = self._caller(line), values.name(self._rng, made_up=0)
         await line.earlier(wish.row, name)
         return await caller.cancels(name)
 
     def _questions(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Yield what is said, and the tool and arguments that give the right answer."""
         phrases, rng = self._phrases, self._rng
+        for said, tool, about in phrases.asked:
+            yield said, tool, {"date" if tool == "opening_hours" else "about": about}
         for topic in TOPICS:
             for said in [*phrases.lines(topic), *phrases.written(f"house {topic}")[:8]]:
                 yield said, "house", {"about": topic}
