@@ -226,12 +226,17 @@ class _Caller:
         self._said = ""
         return self._result(words, ended.heard_ms, final=True)
 
+    @property
+    def _final_begun(self) -> bool:
+        """A final is being decoded: what is news can be told only when it is there."""
+        return self._finalizing.locked() and not self._live.asked
+
     def _on_heard(self, heard: Heard) -> None:
         self._heard = heard
         if self._interim and not self._partial_queued:
             self._partial_queued = True
             self._out.put_nowait(_PARTIAL)
-        if self._endpoint_ms and not self._finalizing.locked():
+        if self._endpoint_ms and not self._final_begun:
             words = self._transcript.partial(heard.words)
             if words and heard.decoded_ms - words[-1].end_ms >= self._endpoint_ms:
                 # There has been silence since: the stream itself knows all there is to know.
@@ -241,8 +246,8 @@ class _Caller:
                 self._out.put_nowait(self._response(result))
 
     def _partial(self) -> Any | None:
-        """Return the partial transcript as it is now; None while a final is under way."""
-        if self._heard is None or self._finalizing.locked():
+        """Return the partial transcript as it is now; None while a final is being decoded."""
+        if self._heard is None or self._final_begun:
             return None
         words = self._transcript.partial(self._heard.words)
         text = " ".join(word.text for word in words)
