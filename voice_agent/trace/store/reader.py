@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from voice_agent.trace.store.queries import Traces
@@ -70,11 +71,20 @@ class Reader:
         if self._pool is None:
             # Spawned: a fork would take along the threads' locks and the listening socket.
             context: Any = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_be_modest)
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_be_a_reader)
         return self._pool
 
 
-def _be_modest() -> None:
+def _be_a_reader() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    # A pool's process holds both ends of its queue and would outlive a server that was killed.
+    Thread(target=_end_with_the_server, daemon=True).start()
+
+
+def _end_with_the_server() -> None:
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(0)
