@@ -212,8 +212,10 @@ def test_a_turn_has_an_address_and_neighbours(
     page.click(f'a[href="?turn={turn.id}"]')
     expect(page.locator(".turn-head h2")).to_contain_text("ms")
     assert page.url == f"{traces.url}?turn={turn.id}"
+    expect(page.locator('a[data-key="j"]')).to_be_visible()
     page.keyboard.press("j")
     expect(page.locator(".facts")).to_contain_text("Turn 2,")
+    expect(page.locator('a[data-key="k"]')).to_be_visible()
     page.keyboard.press("k")
     expect(page.locator(".facts")).to_contain_text("Turn 1,")
     page.get_by_role("link", name="Turns", exact=True).click()
