@@ -1,10 +1,11 @@
-"""One service in a real Pipecat pipeline, between two collectors that keep what it sends."""
+"""Engines for as long as a measurement lasts, and one service alone in a real Pipecat pipeline,
+between two collectors that keep what it sends."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from pipecat.frames.frames import Frame, LLMContextFrame, LLMTextFrame
@@ -14,7 +15,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
-__all__ = ["Alone", "Collector", "alone"]
+from voice_agent.engines import Engine
+
+__all__ = ["Alone", "Collector", "alone", "started"]
 
 FrameT = TypeVar("FrameT", bound=Frame)
 _TIMEOUT_S = 20.0
@@ -106,3 +109,17 @@ async def alone(service: FrameProcessor, timeout_s: float = _TIMEOUT_S) -> Async
     finally:
         await pipeline.worker.cancel()
         await task
+
+
+@asynccontextmanager
+async def started(*engines: Engine[Any]) -> AsyncIterator[None]:
+    """Start engines, one after the other, for as long as the block lasts.
+
+    Raises:
+        EngineError: One of them cannot be started; those before it are stopped again.
+    """
+    async with AsyncExitStack() as running:
+        for engine in engines:
+            await engine.start()
+            running.push_async_callback(engine.stop)
+        yield

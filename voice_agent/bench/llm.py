@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.metrics.metrics import LLMUsageMetricsData
 
-from voice_agent.bench.alone import Alone, alone
+from voice_agent.bench.alone import Alone, alone, started
 from voice_agent.engines import Engine, EngineError, SessionInfo
 from voice_agent.frames import LLMFiguresFrame
 from voice_agent.llm.llamacpp import LlamaCppEngine
@@ -107,7 +107,7 @@ async def measure(
     Raises:
         EngineError: A side does not answer.
     """
-    async with _started([side.engine for side in sides]), AsyncExitStack() as stack:
+    async with started(*(side.engine for side in sides)), AsyncExitStack() as stack:
         for side in sides:
             if side.url:
                 endpoint = await stack.enter_async_context(Endpoint(side.url))
@@ -116,19 +116,6 @@ async def measure(
             for side in sides:
                 said(f"{side.name}: conversation {number + 1} of {conversations} ...")
                 await _converse(side, turns)
-
-
-@asynccontextmanager
-async def _started(engines: Sequence[Engine[Any]]) -> AsyncIterator[None]:
-    stops: list[Callable[[], Awaitable[None]]] = []
-    try:
-        for engine in engines:
-            await engine.start()
-            stops.append(engine.stop)
-        yield
-    finally:
-        for stop in reversed(stops):
-            await stop()
 
 
 async def _converse(side: Side, turns: int) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voice_agent.commands import fail, sigterm_as_exit
+from voice_agent.commands.measuring import (
+    by_name,
+    by_server,
+    measure,
+    print_word_errors,
+    recogniser,
+    told,
+    word_errors_of,
+)
 
 if TYPE_CHECKING:
     from voice_agent.engines import Engine
@@ -60,40 +64,17 @@ def add_arguments(what: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; 0 when all could be measured, 1 when one failed, 2 on bad input."""
-    from voice_agent.config_errors import ConfigError
-    from voice_agent.engines import EngineError
-    from voice_agent.load.errors import WavError
-    from voice_agent.process import new_event_loop
-
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        return fail(f"{arguments.json}: there is no such folder")
     work = _asr if arguments.what == "asr" else _wer
-    try:
-        engines = _engines(arguments)
-        with sigterm_as_exit(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-            made = runner.run(work(engines, arguments))
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(made, indent=2) + "\n")
-    except (ConfigError, WavError, OSError) as error:
-        return fail(error)
-    except (EngineError, TimeoutError) as error:
-        fail(str(error) or "a recogniser did not answer")
-        return 1
-    return 0
+    return measure(arguments, _engines, work, silent="a recogniser did not answer")
 
 
 def _engines(arguments: argparse.Namespace) -> dict[str, Engine[Any]]:
     """Return the recognisers asked for, by what to call them; not started."""
-    from voice_agent.config import load_pipeline
-    from voice_agent.engines import EngineContext, engine_class
-
     chosen: dict[str, list[str]] = {}
     for name in getattr(arguments, "engine", []):
-        # Nobody tells PocketSphinx when a voice begins here.
-        own = ["asr.gate=energy", "asr.workers=1", "asr.silence_ms=5000"]
-        chosen[name] = [f"asr.engine={name}", *(own if name == "pocketsphinx" else [])]
+        chosen[name] = by_name(name)
     for server in arguments.server:
-        chosen[server] = ["asr.engine=riva", f'asr.server="{server}"']
+        chosen[server] = by_server(server)
     for model in arguments.model:
         path = Path(model).resolve() if Path(model).exists() else model
         chosen[Path(model).name] = [
@@ -104,17 +85,16 @@ def _engines(arguments: argparse.Namespace) -> dict[str, Engine[Any]]:
             chosen[Path(model).name].append(f"asr.streams={arguments.streams}")
     if not chosen:
         chosen[arguments.pipeline] = []
-    engines: dict[str, Engine[Any]] = {}
-    for title, overrides in chosen.items():
-        pipeline = load_pipeline(arguments.pipeline, [*overrides, *arguments.set], os.environ)
-        context = EngineContext(pipeline.search_path)
-        engines[title] = engine_class("asr", pipeline.asr.engine)(pipeline.asr.settings, context)
-    return engines
+    return {
+        title: recogniser(arguments.pipeline, [*overrides, *arguments.set])
+        for title, overrides in chosen.items()
+    }
 
 
 async def _asr(engines: dict[str, Engine[Any]], arguments: argparse.Namespace) -> Any:
     from voice_agent.asr.riva import RivaASREngine
     from voice_agent.bench import asr
+    from voice_agent.bench.alone import started
     from voice_agent.bench.recordings import recordings
     from voice_agent.engines import EngineError
 
@@ -127,17 +107,14 @@ async def _asr(engines: dict[str, Engine[Any]], arguments: argparse.Namespace) -
     for title, engine in engines.items():
         if not isinstance(engine, RivaASREngine):
             raise EngineError("`bench asr` is for Riva servers: give --server or --model")
-        await engine.start()
-        try:
+        async with started(engine):
             steps = await asr.measure(
                 engine,
                 speech,
                 counts=counts,
                 seconds=arguments.seconds,
-                told=lambda line, title=title: _told(f"{title}: {line}"),  # type: ignore[misc]
+                told=lambda line, title=title: told(f"{title}: {line}"),  # type: ignore[misc]
             )
-        finally:
-            await engine.stop()
         made[title] = asr.figures(steps)
     for line in asr.lines(made):
         print(line)
@@ -146,51 +123,27 @@ async def _asr(engines: dict[str, Engine[Any]], arguments: argparse.Namespace) -
 
 async def _spoken() -> list[Any]:
     """Return what callers of the default agent say, in the embedded voice."""
+    from voice_agent.bench.alone import started
     from voice_agent.bench.intelligibility import sentences
     from voice_agent.bench.voice import Voice, say, speaking
 
     voice = Voice(engine="espeak").make()
-    await voice.start()
-    try:
-        async with speaking(voice, 16_000) as mouth:
-            return [(await say(mouth, text)).audio for text in sentences(None, 8)]
-    finally:
-        await voice.stop()
+    async with started(voice), speaking(voice, 16_000) as mouth:
+        return [(await say(mouth, text)).audio for text in sentences(None, 8)]
 
 
 async def _wer(engines: dict[str, Engine[Any]], arguments: argparse.Namespace) -> Any:
+    from voice_agent.bench.alone import started
     from voice_agent.bench.intelligibility import misheard
     from voice_agent.bench.recordings import recordings
-    from voice_agent.load.table import aligned
 
     found = recordings(arguments.recordings)
     sounds = [(each.text, each.samples()) for each in found]
     made: dict[str, Any] = {}
     for title, engine in engines.items():
-        _told(f"{title}: {len(sounds)} recordings ...")
-        await engine.start()
-        try:
-            errors, words, otherwise = await misheard(engine, sounds)
-        finally:
-            await engine.stop()
-        made[title] = {
-            "word_error_rate": round(errors / max(1, words), 4),
-            "words": words,
-            "recordings": len(sounds),
-            "otherwise": otherwise,
-        }
-    rows = [("recogniser", "word error rate", "recordings heard right")]
-    for title, figures in made.items():
-        right = len(sounds) - len(figures["otherwise"])
-        rows.append((title, f"{figures['word_error_rate']:.1%}", f"{right} of {len(sounds)}"))
-    for line in aligned(rows):
-        print(line)
-    if arguments.misheard:
-        for title, figures in made.items():
-            for said, heard in figures["otherwise"]:
-                print(f"{title}: {said!r} -> {heard!r}")
+        told(f"{title}: {len(sounds)} recordings ...")
+        async with started(engine):
+            heard = await misheard(engine, sounds)
+        made[title] = word_errors_of(heard, "recordings", len(sounds))
+    print_word_errors(made, "recogniser", "recordings", misheard=arguments.misheard)
     return made
-
-
-def _told(line: str) -> None:
-    print(line, file=sys.stderr)

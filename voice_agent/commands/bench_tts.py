@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voice_agent.commands import fail, sigterm_as_exit
+from voice_agent.commands.measuring import (
+    by_name,
+    by_server,
+    measure,
+    print_word_errors,
+    recogniser,
+    told,
+    word_errors_of,
+)
 from voice_agent.commands.say import add_voice
 
 if TYPE_CHECKING:
@@ -49,25 +53,12 @@ def add_arguments(what: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; 0 when every voice spoke, 1 when one failed, 2 on bad input."""
-    from voice_agent.config_errors import ConfigError
-    from voice_agent.engines import EngineError
-    from voice_agent.process import new_event_loop
-
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        return fail(f"{arguments.json}: there is no such folder")
     work = _tts if arguments.what == "tts" else _intelligibility
-    try:
-        voices = [(voice.title, voice.make()) for voice in _voices(arguments)]
-        with sigterm_as_exit(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-            made = runner.run(work(voices, arguments))
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(made, indent=2) + "\n")
-    except (ConfigError, OSError) as error:
-        return fail(error)
-    except (EngineError, TimeoutError) as error:
-        fail(str(error) or "a voice did not answer")
-        return 1
-    return 0
+    return measure(arguments, _made, work, silent="a voice did not answer")
+
+
+def _made(arguments: argparse.Namespace) -> list[tuple[str, Engine[Any]]]:
+    return [(voice.title, voice.make()) for voice in _voices(arguments)]
 
 
 def _voices(arguments: argparse.Namespace) -> list[Voice]:
@@ -84,25 +75,15 @@ def _voices(arguments: argparse.Namespace) -> list[Voice]:
     ]
 
 
-async def _started(engine: Engine[Any], work: Callable[[], Awaitable[Any]]) -> Any:
-    await engine.start()
-    try:
-        return await work()
-    finally:
-        await engine.stop()
-
-
 async def _tts(voices: list[tuple[str, Engine[Any]]], arguments: argparse.Namespace) -> Any:
     from voice_agent.bench import tts
+    from voice_agent.bench.alone import started
 
     made = {}
     for title, engine in voices:
-        measured = await _started(
-            engine,
-            lambda engine=engine, title=title: tts.measure(  # type: ignore[misc]
-                engine, arguments.rounds, arguments.streams, lambda line: _told(f"{title}: {line}")
-            ),
-        )
+        tell = _teller(title)
+        async with started(engine):
+            measured = await tts.measure(engine, arguments.rounds, arguments.streams, tell)
         made[title] = tts.figures(measured)
     for line in tts.lines(made):
         print(line)
@@ -112,56 +93,22 @@ async def _tts(voices: list[tuple[str, Engine[Any]]], arguments: argparse.Namesp
 async def _intelligibility(
     voices: list[tuple[str, Engine[Any]]], arguments: argparse.Namespace
 ) -> Any:
+    from voice_agent.bench.alone import started
     from voice_agent.bench.intelligibility import heard_errors, sentences
-    from voice_agent.load.table import aligned
 
     texts = sentences(arguments.sentences, arguments.count)
-    ears = _ears(arguments)
+    server = arguments.asr_server
+    chosen = by_server(server) if server else by_name(arguments.asr)
     made: dict[str, Any] = {}
-
-    async def all_voices() -> None:
+    ears = recogniser(arguments.pipeline, chosen)
+    async with started(ears):
         for title, engine in voices:
-            errors, words, otherwise = await _started(
-                engine,
-                lambda engine=engine, title=title: heard_errors(  # type: ignore[misc]
-                    engine, ears, texts, lambda line: _told(f"{title}: {line}")
-                ),
-            )
-            made[title] = {
-                "word_error_rate": round(errors / max(1, words), 4),
-                "words": words,
-                "sentences": len(texts),
-                "otherwise": otherwise,
-            }
-
-    await _started(ears, all_voices)
-    rows = [("voice", "word error rate", "sentences heard right")]
-    for title, figures in made.items():
-        right = len(texts) - len(figures["otherwise"])
-        rows.append((title, f"{figures['word_error_rate']:.1%}", f"{right} of {len(texts)}"))
-    for line in aligned(rows):
-        print(line)
-    if arguments.misheard:
-        for title, figures in made.items():
-            for said, heard in figures["otherwise"]:
-                print(f"{title}: {said!r} -> {heard!r}")
+            async with started(engine):
+                heard = await heard_errors(engine, ears, texts, _teller(title))
+            made[title] = word_errors_of(heard, "sentences", len(texts))
+    print_word_errors(made, "voice", "sentences", misheard=arguments.misheard)
     return made
 
 
-def _ears(arguments: argparse.Namespace) -> Engine[Any]:
-    from voice_agent.config import load_pipeline
-    from voice_agent.engines import EngineContext, engine_class
-
-    overrides = [f"asr.engine={arguments.asr}"]
-    if arguments.asr_server:
-        overrides = ["asr.engine=riva", f'asr.server="{arguments.asr_server}"']
-    elif arguments.asr == "pocketsphinx":
-        # Nobody tells it when a voice begins here.
-        overrides += ["asr.gate=energy", "asr.workers=1", "asr.silence_ms=5000"]
-    pipeline = load_pipeline(arguments.pipeline, overrides, os.environ)
-    choice = pipeline.asr
-    return engine_class("asr", choice.engine)(choice.settings, EngineContext(pipeline.search_path))
-
-
-def _told(line: str) -> None:
-    print(line, file=sys.stderr)
+def _teller(title: str) -> Callable[[str], None]:
+    return lambda line: told(f"{title}: {line}")

@@ -75,18 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _say(voice: Voice, text: str, *, play: bool) -> Said:
+    from voice_agent.bench.alone import started
     from voice_agent.bench.voice import say, speaking
     from voice_agent.transports.microphone import load_sounddevice
 
     engine = voice.make()
     if play:
         load_sounddevice()  # before anybody waits for a voice that cannot be heard
-    await engine.start()
-    try:
-        async with speaking(engine) as pipe:
-            return await say(pipe, text)
-    finally:
-        await engine.stop()
+    async with started(engine), speaking(engine) as pipe:
+        return await say(pipe, text)
 
 
 def _hand_over(said: Said, out: Path | None) -> None:
