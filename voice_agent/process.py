@@ -1,8 +1,9 @@
-"""Figures of this process that the operating system keeps: its age and its memory."""
+"""Figures of processes that the operating system keeps, and the end of those that were started."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -93,6 +94,21 @@ def free_memory_bytes() -> int | None:
         return free if limit.strip() == "max" else min(free, max(0, int(limit) - int(used)))
     except (OSError, ValueError):
         return free
+
+
+async def wait_or_kill(process: asyncio.subprocess.Process, patience_s: float) -> int:
+    """Wait for the end of a process that was asked to end; kill it if it does not come in time.
+
+    Returns:
+        Its exit status.
+    """
+    try:
+        async with asyncio.timeout(patience_s):
+            return await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -14,6 +14,7 @@ from loguru import logger
 from voice_agent.engines import EngineError
 from voice_agent.launch.leash import PATIENCE_S
 from voice_agent.ports import bind
+from voice_agent.process import wait_or_kill
 
 _LEASH = "voice_agent.launch.leash"
 _ASK_AGAIN_S = 0.1
@@ -145,12 +146,7 @@ class LaunchedServer:
             return
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            async with asyncio.timeout(PATIENCE_S + 2.0):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await wait_or_kill(process, PATIENCE_S + 2.0)
         if self._reading is not None:
             await self._reading
 

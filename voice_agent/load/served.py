@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voice_agent.load.errors import CallError
+from voice_agent.process import wait_or_kill
 
 READY_S = 90.0
 STOP_S = 15.0
@@ -104,9 +105,4 @@ async def _drain(stream: asyncio.StreamReader, last: deque[str]) -> None:
 async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.terminate()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-    await process.wait()
+    await wait_or_kill(process, STOP_S)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
+from voice_agent.process import wait_or_kill
 from voice_agent.serving.orders import ORDERS, STOP_S, Orders
 
 REPORT = struct.Struct("=I")
@@ -188,12 +189,7 @@ async def _ready(worker: Worker) -> None:
 async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    await wait_or_kill(process, STOP_S)
 
 
 async def dispatch(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 
 from loguru import logger
 
+from voice_agent.process import wait_or_kill
 from voice_agent.workers.wire import HEADER, Message
 
 _STOP_TIMEOUT_S = 2.0
@@ -82,13 +82,7 @@ class WorkerProcess:
     async def end(self, patience_s: float = _STOP_TIMEOUT_S) -> int:
         """Close its pipe, wait for its end, kill it if it does not come; return its status."""
         self._stdin.close()
-        try:
-            async with asyncio.timeout(patience_s):
-                status = await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            status = await self._process.wait()
+        status = await wait_or_kill(self._process, patience_s)
         await self._listening
         return status
 
