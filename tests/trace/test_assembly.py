@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trace.talk import ORIGIN, Talk
-from tests.turns.test_machine import _event, _happenings
+from tests.turns.happenings import event as drawn_event
+from tests.turns.happenings import happenings as drawn_happenings
 from voice_agent.trace.assembly import Assembly
 from voice_agent.trace.model import Turn
 from voice_agent.turns import events as turn_events
@@ -271,13 +272,13 @@ def serve(talk: Talk, what: str, tag: Tag) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(_happenings(), st.lists(st.tuples(_services, _played), max_size=40))
+@given(drawn_happenings(), st.lists(st.tuples(_services, _played), max_size=40))
 def test_segments_add_up_in_any_conversation(happenings: Any, beside: Any) -> None:
     """Whatever the machine, the services and the caller do, and in which order."""
     talk = Talk()
     talk.record = []  # type: ignore[attr-defined]
     for number, (pause, kind) in enumerate(happenings):
-        talk.at(talk.now + pause, _event(kind, talk))  # type: ignore[arg-type]
+        talk.at(talk.now + pause, drawn_event(kind, talk))  # type: ignore[arg-type]
         services, played = beside[number] if number < len(beside) else ((), None)
         answers = [a.tag for a in talk.actions if isinstance(a, Speculate | Greet)][-3:]
         for what, which in services:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.turns.test_machine import Talk
+from tests.turns.talking import Talk
 from voice_agent.turns.events import (
     Apologise,
     Audible,

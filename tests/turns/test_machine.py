@@ -1,113 +1,35 @@
-"""The turn machine: what holds after any order of events, and a table of what it decides."""
+"""The turn machine: what it decides, case by case; see test_machine_invariants for any order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from voice_agent.turns.deciding import wake_at
+from tests.turns.talking import Talk, answering, said
 from voice_agent.turns.events import (
-    Action,
     Apologise,
     Audible,
     Bound,
-    Called,
-    Carry,
     Drop,
     Duck,
-    Ended,
-    Event,
     Failed,
-    Fill,
-    Finalize,
-    Greet,
     Greeting,
     Heard,
     Hush,
     NoTurn,
-    Phrased,
     Release,
     Resume,
     Retract,
-    Revoice,
     SoundScore,
     Speculate,
     Stop,
     Tag,
-    Tick,
     Typed,
     Unduck,
-    Voiced,
     VoiceStarted,
     VoiceStopped,
-    Worded,
 )
-from voice_agent.turns.late import waiting
-from voice_agent.turns.machine import step
 from voice_agent.turns.settings import TurnSettings
-from voice_agent.turns.state import Agent, Remedies, State, User
-
-
-@dataclass
-class Talk:
-    """Plays events at times, firing the machine's own timers in between, and keeps the record."""
-
-    settings: TurnSettings = field(default_factory=TurnSettings)
-    remedies: Remedies = field(default_factory=Remedies)
-    now: float = 0.0
-    record: list[tuple[float, Action]] = field(default_factory=list)
-    state: State = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.state = State(self.settings, self.remedies)
-
-    def at(self, when: float, event: Event) -> Talk:
-        """Let time run to ``when``, timers included, then tell ``event``."""
-        self.until(when)
-        self._step(event)
-        return self
-
-    def until(self, when: float) -> Talk:
-        """Let time run to ``when``, firing every timer on the way."""
-        while (wake := wake_at(self.state, self.now)) is not None and wake <= when:
-            self.now = wake
-            self._step(Tick())
-        self.now = max(self.now, when)
-        return self
-
-    def _step(self, event: Event) -> None:
-        self.state, actions = step(self.state, event, self.now)
-        self.record += [(self.now, action) for action in actions]
-
-    def actions(self, kind: type[Action]) -> list[Action]:
-        return [action for _, action in self.record if isinstance(action, kind)]
-
-    def when(self, kind: type[Action]) -> float:
-        return next(at for at, action in self.record if isinstance(action, kind))
-
-    @property
-    def answer(self) -> Tag:
-        assert self.state.answer is not None
-        return self.state.answer
-
-
-def said(text: str, p: float | None, *, until: float = 1000.0, final: bool = True) -> Talk:
-    """A user who spoke ``text`` from 0 to ``until``; words look complete with ``p``."""
-    talk = Talk().at(60, VoiceStarted(0)).at(until - 100, Heard(text, False, p))
-    talk.at(until + 64, VoiceStopped(until))
-    if final:
-        talk.until(until + 100).at(until + 130, Heard(text, True, p))
-    return talk
-
-
-def answering(text: str = "what time do you open") -> Talk:
-    """An agent whose answer has been audible since 1.4 s."""
-    talk = said(text, 0.97).until(1400)
-    return talk.at(1400, Audible(talk.answer))
-
+from voice_agent.turns.state import Agent, User
 
 # ----- deciding that the user has finished -----
 
@@ -382,156 +304,4 @@ def test_an_answer_that_never_comes_is_not_waited_for() -> None:
     """Silence of the engines is bounded by the answer's timeout."""
     talk = said("what time do you open", 0.97).until(60_000)
     assert len(talk.actions(Apologise)) == 1
-    assert talk.state.agent is Agent.IDLE
-
-
-# ----- after any order of events -----
-
-_texts = st.sampled_from(["", "yes", "mm-hm", "wait", "a table for", "what time do you open", "um"])
-_tags = st.tuples(st.integers(0, 4), st.integers(0, 8)).map(lambda t: Tag(*t))
-_p = st.one_of(st.none(), st.floats(0, 1))
-_ms = st.one_of(st.none(), st.floats(0, 3000))
-_remedies = st.builds(
-    Remedies,
-    filler_after_ms=_ms,
-    words_to_sound_ms=st.floats(0, 300),
-    llm_after_ms=_ms,
-    tts_after_ms=_ms,
-)
-_TOLD = {
-    "called": Called,
-    "worded": Worded,
-    "phrased": Phrased,
-    "voiced": Voiced,
-    "audible": Audible,
-    "ended": Ended,
-    "failed": Failed,
-    "mute": lambda tag: Failed(tag, voice=True),
-    "bound": Bound,
-}
-
-
-@st.composite
-def _happenings(draw: st.DrawFn) -> list[tuple[float, object]]:
-    kinds = st.one_of(
-        st.just("voice"),
-        st.just("silence"),
-        st.tuples(_texts, st.booleans(), _p, st.booleans()),
-        _p.filter(lambda p: p is not None),
-        _texts.filter(bool),
-        st.sampled_from([*_TOLD, "greeting"]),
-        st.tuples(st.sampled_from(list(_TOLD.values())), _tags),
-    )
-    return draw(st.lists(st.tuples(st.floats(0, 900), kinds), max_size=40))
-
-
-def _event(kind: object, talk: Talk) -> Event:
-    answer = talk.state.answer or talk.state.guess or Tag(99, 99)
-    match kind:
-        case "voice":
-            return VoiceStarted(talk.now - 60)
-        case "silence":
-            return VoiceStopped(talk.now - 64)
-        case "greeting":
-            return Greeting() if talk.state.turn == 0 and not talk.record else Tick()
-        case str(told) if told in _TOLD:
-            return _TOLD[told](answer)
-        case str(text):
-            return Typed(text)
-        case float(p):
-            return SoundScore(talk.state.quiet_at, p)
-        case (str(text), bool(final), p, bool(echo)):
-            return Heard(text, final, p, echo)
-        case (made, tag):
-            return made(tag)
-    raise AssertionError(kind)
-
-
-@settings(max_examples=400, deadline=None)
-@given(_happenings(), _remedies)
-def test_invariants_hold_after_any_order_of_events(
-    happenings: list[tuple[float, object]], remedies: Remedies
-) -> None:
-    """One audible answer a turn, nothing unconfirmed heard, nobody left waiting."""
-    talk = Talk(remedies=remedies)
-    for pause, kind in happenings:
-        talk.until(talk.now + pause)
-        before = len(talk.record)
-        talk.at(talk.now, _event(kind, talk))
-        state = talk.state
-        # No dead air: whatever is owed has a timer.
-        open_turn = state.user in (User.PAUSING, User.CLOSING)
-        judged = state.agent in (Agent.IDLE, Agent.STOPPED, Agent.DUCKED)
-        if waiting(state) or (open_turn and judged) or state.user is User.SPEAKING:
-            assert wake_at(state, talk.now) is not None, state
-        # What speaks, is owed or was cut off has a name; what is idle has none.
-        assert (state.answer is None) == (state.agent is Agent.IDLE)
-        assert len(talk.record) - before < 12
-
-    started: set[Tag] = set()
-    released: dict[int, Tag] = {}
-    gone: set[Tag] = set()
-    filled: dict[int, Tag] = {}
-    fillers = 0
-    for _, action in talk.record:
-        match action:
-            case Fill(tag, number):
-                assert released[tag.turn] == tag
-                # Never twice in a row, and one a turn at most.
-                assert tag.turn not in filled
-                assert tag.turn - 1 not in filled
-                assert number == fillers
-                filled[tag.turn] = tag
-                fillers += 1
-            case Carry(tag, again):
-                assert released[tag.turn] == tag == filled[tag.turn]
-                assert again.turn == tag.turn
-                filled[tag.turn] = again
-                gone.add(tag)
-            case Revoice(tag):
-                assert released[tag.turn] == tag
-            case Speculate(tag, text, _):
-                assert text
-                assert tag not in started
-                started.add(tag)
-            case Greet(tag) | Apologise(tag):
-                started.add(tag)
-            case Release(tag, text, _):
-                assert text
-                assert tag in started
-                assert tag not in gone
-                assert released.get(tag.turn) in (None, tag) or released[tag.turn] in gone
-                released[tag.turn] = tag
-            case Retract(tag):
-                assert released.pop(tag.turn) == tag
-                if filled.get(tag.turn) == tag:
-                    del filled[tag.turn]  # nothing of it was heard
-            case Drop(tag):
-                assert tag in started
-                gone.add(tag)
-                if filled.get(tag.turn) == tag:
-                    del filled[tag.turn]
-            case Stop(tag) | Resume(tag):
-                assert tag in started
-            case _:
-                pass
-
-
-@settings(max_examples=150, deadline=None)
-@given(_happenings())
-def test_left_alone_everything_comes_to_rest(happenings: list[tuple[float, object]]) -> None:
-    """Once the user is silent and engines answer, both sides are quiet within bounded time."""
-    talk = Talk()
-    for pause, kind in happenings:
-        talk.at(talk.now + pause, _event(kind, talk))
-    talk.at(talk.now + 10, VoiceStopped(talk.now))
-    for _ in range(40):
-        talk.until(talk.now + 500)
-        if talk.actions(Finalize) and talk.state.finals_owed:
-            talk.at(talk.now, Heard("", True))
-        if talk.state.agent is Agent.OWING:
-            talk.at(talk.now, Audible(talk.answer))
-        elif talk.state.agent is Agent.SPEAKING:
-            talk.at(talk.now, Ended(talk.answer))
-    assert talk.state.user is User.QUIET
     assert talk.state.agent is Agent.IDLE

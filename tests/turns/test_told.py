@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.turns.test_machine import Talk, answering, said
+from tests.turns.talking import Talk, answering, said
 from voice_agent.turns.deciding import wake_at
 from voice_agent.turns.events import (
     Audible,
