@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voice_agent.llm_server.config.flags import Flags, by_flags
 from voice_agent.llm_server.config.wish import Plan, Wish, memory, precision
 
 __all__ = ["plan"]
@@ -17,7 +18,7 @@ def plan(wish: Wish) -> Plan:
     room = memory(wish, form)
     model = wish.model or wish.checkpoint.repositories[form]
     reuse = wish.reuse is not False
-    flags: dict[str, tuple[str | None, str]] = {
+    flags: Flags = {
         "--model-path": (model, "the weights"),
         "--host": (wish.host, "nobody but this machine"),
         "--port": (str(wish.port), "where pipelines look for it"),
@@ -51,20 +52,6 @@ def plan(wish: Wish) -> Plan:
             str(wish.drafts + 1),
             "the drafts and the token they follow",
         )
-    words = ["sglang", "serve"]
-    for flag, (value, _) in flags.items():
-        words += [flag] if value is None else [flag, value]
-    return Plan(
-        runtime="sglang",
-        title=(
-            f"{wish.checkpoint.name} ({form.upper()}) for {wish.calls} calls on SGLang "
-            f"{wish.version}, {wish.gpu.name} with {wish.gpu.memory_gib:.0f} GiB. "
-            "Written by `voice-agent llm-server`."
-        ),
-        command=words,
-        reasons={flag: why for flag, (_, why) in flags.items()},
-        model=wish.checkpoint.name,
-        url=f"http://{wish.host}:{wish.port}/v1",
-        draft=wish.drafts,
-        reuse=reuse,
+    return by_flags(
+        wish, form, "SGLang", ["sglang", "serve"], flags, draft=wish.drafts, reuse=reuse
     )

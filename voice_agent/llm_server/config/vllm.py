@@ -7,6 +7,7 @@ blueprint (vLLM 0.27.1).
 from __future__ import annotations
 
 from voice_agent.llm_server.config.checkpoints import Precision
+from voice_agent.llm_server.config.flags import Flags, by_flags
 from voice_agent.llm_server.config.wish import Plan, Wish, memory, precision
 
 __all__ = ["plan"]
@@ -22,7 +23,7 @@ def plan(wish: Wish) -> Plan:
     room = memory(wish, form)
     model = wish.model or wish.checkpoint.repositories[form]
     reuse = wish.reuse is not False
-    flags: dict[str, tuple[str | None, str]] = {
+    flags: Flags = {
         "--host": (wish.host, "nobody but this machine"),
         "--port": (str(wish.port), "where pipelines look for it"),
         "--served-model-name": (wish.checkpoint.name, "what pipelines call it"),
@@ -65,26 +66,10 @@ def plan(wish: Wish) -> Plan:
             flags["--speculative_config.moe_backend"] = (backend, "cookbook: the head is BF16")
     else:
         drafts = 0
-    words = ["vllm", "serve", model]
-    for flag, (value, _) in flags.items():
-        words += [flag] if value is None else [flag, value]
-    return Plan(
-        runtime="vllm",
-        title=(
-            f"{wish.checkpoint.name} ({form.upper()}) for {wish.calls} calls on vLLM "
-            f"{wish.version}, {wish.gpu.name} with {wish.gpu.memory_gib:.0f} GiB. "
-            "Written by `voice-agent llm-server`."
-        ),
-        command=words,
-        reasons={flag: why for flag, (_, why) in flags.items()},
-        model=wish.checkpoint.name,
-        url=f"http://{wish.host}:{wish.port}/v1",
-        draft=drafts,
-        reuse=reuse,
-    )
+    return by_flags(wish, form, "vLLM", ["vllm", "serve", model], flags, draft=drafts, reuse=reuse)
 
 
-def _mamba(form: Precision) -> dict[str, tuple[str | None, str]]:
+def _mamba(form: Precision) -> Flags:
     if form is Precision.BF16:
         return {}
     return {
@@ -95,7 +80,7 @@ def _mamba(form: Precision) -> dict[str, tuple[str | None, str]]:
     }
 
 
-def _kernels(wish: Wish, form: Precision) -> dict[str, tuple[str | None, str]]:
+def _kernels(wish: Wish, form: Precision) -> Flags:
     if form is not Precision.NVFP4 or wish.gpu.native_fp4:
         return {}
     return {
