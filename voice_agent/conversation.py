@@ -7,10 +7,8 @@ from playout. Everything the conversation started ends with ``run``.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,7 +16,6 @@ from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.pipeline.pipeline import Pipeline as FramePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
 from voice_agent.agents.tools import Tool
@@ -32,13 +29,12 @@ from voice_agent.media import HEARD_HZ, Transport, now_ms
 from voice_agent.parting import After, Parting
 from voice_agent.resources import Resources
 from voice_agent.rtvi import RtviClient
-from voice_agent.trace.assembly import Origin
-from voice_agent.trace.model import TOTAL, Session, Turn
+from voice_agent.tool_calls import tool_handler
+from voice_agent.trace.model import TOTAL, Turn
 from voice_agent.trace.observer import TraceObserver
-from voice_agent.trace.recording import RecordedTransport, Recorder
+from voice_agent.trace.session import TracedSession
 from voice_agent.trace.totals import GUESSES
 from voice_agent.trace.tracing import Tracing
-from voice_agent.turns.answers import ReplyContext
 from voice_agent.turns.ears import Ears
 from voice_agent.turns.events import (
     Action,
@@ -120,19 +116,21 @@ class Conversation:
     ) -> None:
         self.id = conversation_id or uuid.uuid4().hex
         self._resources = resources
-        epoch_s = time.time() - now_ms() / 1000.0
-        self._recorder: Recorder | None = None
-        if tracing is not None and tracing.settings.records:
-            self._recorder = Recorder(transport.audio_out_hz, epoch_s)
-            transport = RecordedTransport(transport, self._recorder)
-        self._transport = transport
-        self._tracing = tracing
+        pipeline, agent = resources.pipeline, resources.agent
+        self._traced = TracedSession(tracing, transport, self.id, pipeline.name)
+        self._transport = transport = self._traced.transport
         self._resumed = ledger is not None and bool(ledger.exchanges)
         self._greeted = False
         self._last_active_ms = now_ms()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        pipeline, agent = resources.pipeline, resources.agent
-        self.trace = self._traced(tracing, epoch_s)
+        self.trace = TraceObserver(
+            self._traced.origin,
+            tell=self._traced.turn,
+            on_first_sound=self._tell_latency,
+            judge=resources.objective.judge,
+            received=lambda at_ms: ears.arrived_ms(at_ms),
+            measured=self._measured,
+        )
         self.ledger = ledger or Ledger(resources.system_prompt())
 
         session = SessionInfo(self.id, HEARD_HZ, transport.audio_out_hz)
@@ -171,13 +169,13 @@ class Conversation:
             engines=engines,
         )
         self._progress = Progress(taking.post)
-        handlers = {tool.name: self._tool_handler(tool) for tool in tools}
+        handlers = {tool.name: tool_handler(tool, taking, self.trace) for tool in tools}
         for llm in engines.llms.services:
             llm.add_event_handler("on_before_push_frame", self.trace.on_llm_push)
             llm.add_event_handler("on_before_push_frame", self._progress.on_llm_push)
             for name, handler in handlers.items():
                 llm.register_function(name, handler)
-        self._ears = ears = Ears(
+        ears = Ears(
             transport,
             resources.vad.stream(),
             pipeline.vad,
@@ -234,7 +232,7 @@ class Conversation:
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         await runner.add_workers(self._worker)
         reason = "error"
-        began = self._note_session()
+        self._traced.began()
         try:
             async with asyncio.TaskGroup() as tasks:
                 pipeline = tasks.create_task(runner.run(), name=f"pipeline {self.id}")
@@ -256,7 +254,7 @@ class Conversation:
         finally:
             await self._client.close()
             self.trace.end(failed=reason == "error")
-            self._note_session(began, reason)
+            self._traced.ended(reason)
             await self._transport.close()
         return reason
 
@@ -333,49 +331,10 @@ class Conversation:
         sides = f"{state.user.name}, {state.agent.name}"
         logger.debug(f"{now:.0f} {type(event).__name__} -> {did} ({sides})")
 
-    def _traced(self, tracing: Tracing | None, epoch_s: float) -> TraceObserver:
-        pipeline, transport = self._resources.pipeline, self._transport
-        origin = Origin(
-            self.id,
-            tracing.run.id if tracing is not None else "",
-            pipeline.name,
-            transport.name,
-            dict(transport.ids) or None,
-            epoch_s=epoch_s,
-            transcripts=tracing is not None and tracing.settings.transcripts,
-        )
-        return TraceObserver(
-            origin,
-            tell=self._tell_turn,
-            on_first_sound=self._tell_latency,
-            judge=self._resources.objective.judge,
-            received=lambda at_ms: self._ears.arrived_ms(at_ms),
-            measured=self._measured,
-        )
-
-    def _tell_turn(self, turn: Turn) -> None:
-        if self._tracing is None:
-            return
-        recorder = self._recorder if turn.ended_ms is not None else None
-        self._tracing.turn(replace(turn, audio=recorder is not None))
-        if recorder is not None:
-            self._tracing.recording(turn, recorder.cut(turn))
-
     def _measured(self, since_ms: float) -> dict[str, float]:
-        process = self._tracing.measured(since_ms) if self._tracing is not None else {}
         # Some recognisers know how far behind real time they are.
         hearing: Callable[[], dict[str, float]] = getattr(self._asr, "figures", dict)
-        return {**process, **self._transport.figures(), **hearing()}
-
-    def _note_session(self, began: Session | None = None, reason: str = "") -> Session:
-        now = round(time.time(), 3)
-        if began is None:
-            session = self.trace.origin.session_at(now)
-        else:
-            session = replace(began, ended_at=now, reason=reason)
-        if self._tracing is not None:
-            self._tracing.session(session)
-        return session
+        return {**self._traced.measured(since_ms), **hearing()}
 
     def _tell_latency(self, turn: Turn) -> None:
         waited = {stage: ms for stage, ms in turn.stages().items() if stage != TOTAL}
@@ -417,35 +376,3 @@ class Conversation:
     def _round_ended(self, tag: Tag) -> None:
         self.trace.on_synthesized(tag)
         self._taking.answers.round_ended(tag)
-
-    def _tool_handler(self, tool: Tool) -> Callable[[FunctionCallParams], Awaitable[None]]:
-        async def handle(params: FunctionCallParams) -> None:
-            tag = params.context.tag if isinstance(params.context, ReplyContext) else None
-            if tag is None:
-                await params.result_callback(await self._run_tool(tool, None, params))
-                return
-            call = params.tool_call_id
-            self.trace.tool_began(tag, call, tool.name, read_only=tool.read_only)
-            if not tool.read_only:
-                await self._taking.decided(tag)
-            self.trace.tool_ran(tag, call)
-            failed = True
-            try:
-                result = await self._run_tool(tool, tag, params)
-                failed = isinstance(result, dict) and "error" in result
-            finally:
-                self.trace.tool_ended(tag, call, failed=failed)
-            await params.result_callback(result)
-
-        return handle
-
-    async def _run_tool(self, tool: Tool, tag: Tag | None, params: FunctionCallParams) -> Any:
-        """Run a tool to its end even if its answer is interrupted: what it did, it did."""
-        running = asyncio.ensure_future(tool.run(params.arguments))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            result = await running
-            if tag is not None and not tool.read_only:
-                self._taking.answers.late_result(tag, params.tool_call_id, result)
-            raise
